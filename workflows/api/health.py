@@ -1,0 +1,58 @@
+"""Whether this process lives and can serve, and the first figures for Prometheus."""
+
+import time
+
+from django.db import DatabaseError, connection
+from django.db.models import Count
+from django.http import HttpRequest, HttpResponse
+
+from workflows.api.bodies import answer
+from workflows.dsl.jsontext import Json
+from workflows.models import OPEN_STATUSES, Instance
+
+
+def live(request: HttpRequest) -> HttpResponse:
+    """200 as long as the process answers at all."""
+    return _show([{"name": "process", "status": "UP"}])
+
+
+def ready(request: HttpRequest) -> HttpResponse:
+    """200 when requests can be served, 503 when the database is away.
+
+    A broker that is away is no reason: what was accepted starts when it is back.
+    """
+    return _show([_database()])
+
+
+def health(request: HttpRequest) -> HttpResponse:
+    """Both at once."""
+    return _show([{"name": "process", "status": "UP"}, _database()])
+
+
+def metrics(request: HttpRequest) -> HttpResponse:
+    """Open instances by status, in Prometheus' text format. Ended ones are not counted: they are many."""
+    rows = Instance.objects.open().values_list("status").annotate(Count("pk")).order_by()
+    counts = dict.fromkeys(OPEN_STATUSES, 0) | dict(rows)
+    lines = [
+        "# HELP lemline_instances Instances that have not ended, by status.",
+        "# TYPE lemline_instances gauge",
+        *(f'lemline_instances{{status="{status}"}} {count}' for status, count in counts.items()),
+    ]
+    return HttpResponse("\n".join(lines) + "\n", content_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def _database() -> dict[str, Json]:
+    begun = time.perf_counter()
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except DatabaseError:
+        return {"name": "database", "status": "DOWN", "data": {"vendor": connection.vendor}}
+    milliseconds = round((time.perf_counter() - begun) * 1000)
+    return {"name": "database", "status": "UP", "data": {"vendor": connection.vendor, "milliseconds": milliseconds}}
+
+
+def _show(checks: list[dict[str, Json]]) -> HttpResponse:
+    is_up = all(check["status"] == "UP" for check in checks)
+    body = {"status": "UP" if is_up else "DOWN", "checks": checks}
+    return answer(body, status=200 if is_up else 503, headers={} if is_up else {"Retry-After": "2"})

@@ -1,0 +1,60 @@
+"""`/keys`: API keys. The key itself is answered once, when it is made."""
+
+from django.http import HttpRequest, HttpResponse
+from ninja import Query, Router
+
+from workflows import models
+from workflows.api import schemas
+from workflows.api.access import ADMIN, actor_of
+from workflows.api.bodies import answer, check_json, parse, read_body
+from workflows.api.schemas import answers, body_of
+from workflows.api.times import iso
+from workflows.dsl.jsontext import Json
+from workflows.runtime import accounts
+
+BODY_LIMIT_BYTES = 64 * 1024
+
+router = Router(tags=["keys"])
+
+
+@router.get("", auth=ADMIN, response=answers({200: schemas.KeysAnswer}), summary="List API keys")
+def list_keys(request: HttpRequest, params: Query[schemas.NoParams]) -> HttpResponse:
+    """All that the caller may manage, revoked ones included."""
+    return answer({"items": [_item(key) for key in accounts.list_keys(actor=actor_of(request))], "next": None})
+
+
+@router.post(
+    "",
+    auth=ADMIN,
+    response=answers({201: schemas.CreatedKeyAnswer}, 413),
+    openapi_extra=body_of(schemas.KeyBody, required=True),
+    summary="Make an API key",
+)
+def create_key(request: HttpRequest, params: Query[schemas.NoParams]) -> HttpResponse:
+    """Keep the `key` of the answer: it cannot be shown again."""
+    body = parse(check_json(read_body(request, BODY_LIMIT_BYTES, "fixed")), schemas.KeyBody)
+    made = accounts.create_key(
+        body.name, body.role, namespaces=body.namespaces, expires_at=body.expires_at, actor=actor_of(request)
+    )
+    headers = {"Location": f"/api/v1/keys/{made.key.pk}", "Cache-Control": "no-store"}
+    return answer({**_item(made.key), "key": made.text}, status=201, headers=headers)
+
+
+@router.delete("/{key_id}", auth=ADMIN, response=answers({204: None}), summary="Revoke an API key")
+def revoke_key(request: HttpRequest, key_id: str, params: Query[schemas.NoParams]) -> HttpResponse:
+    """By number or prefix; takes effect everywhere within two seconds."""
+    accounts.revoke_key(key_id, actor=actor_of(request))
+    return HttpResponse(status=204)
+
+
+def _item(key: models.ApiKey) -> dict[str, Json]:
+    return {
+        "id": key.pk,
+        "name": key.name,
+        "prefix": key.prefix,
+        "role": key.role,
+        "namespaces": key.namespaces,
+        "createdAt": iso(key.created_at),
+        "expiresAt": iso(key.expires_at),
+        "revokedAt": iso(key.revoked_at),
+    }

@@ -1,0 +1,1 @@
+"""Command line, the second door: `manage.py lemline <area> <verb>`, one module per area."""

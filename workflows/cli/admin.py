@@ -1,0 +1,84 @@
+"""`admin create-key|list-keys|revoke-key|bootstrap`: who may come in."""
+
+import argparse
+import os
+
+from workflows.cli.areas import Area, Areas
+from workflows.cli.exits import CommandError, Exit
+from workflows.cli.inputs import actor, confirm
+from workflows.cli.output import Output
+
+ROLES = ("viewer", "operator", "editor", "admin")
+COLUMNS = ("id", "prefix", "name", "role", "namespaces", "createdAt", "revokedAt")
+
+
+def add(areas: "Areas[argparse.ArgumentParser]") -> None:
+    """Add the area."""
+    area = Area(areas, "admin", "API keys, and the first user.")
+    create = area.verb("create-key", _create)
+    create.add_argument("name", help="what people will call it")
+    create.add_argument("--role", choices=ROLES, default="viewer")
+    create.add_argument("--namespace", action="append", default=[], help="limit it to these (default: all)")
+    area.verb("list-keys", _list)
+    revoke = area.verb("revoke-key", _revoke)
+    revoke.add_argument("key", metavar="ID|PREFIX")
+    revoke.add_argument("--reason", default="")
+    revoke.add_argument("--yes", "-y", action="store_true", help="do not ask")
+    bootstrap = area.verb("bootstrap", _bootstrap)
+    bootstrap.add_argument("--username", default="admin")
+
+
+def _create(options: argparse.Namespace, output: Output) -> None:
+    """Make an API key and print it; it cannot be shown again."""
+    from workflows.runtime import accounts
+
+    made = accounts.create_key(options.name, options.role, namespaces=options.namespace, actor=actor())
+    if output.format == "text":
+        output.note(f"{made.key.role} key {made.key.prefix} for {made.key.name}; keep it, it is shown this once:")
+        print(made.text)
+    else:
+        output.value({"id": made.key.pk, "prefix": made.key.prefix, "role": made.key.role, "key": made.text})
+
+
+def _list(options: argparse.Namespace, output: Output) -> None:
+    """List API keys, revoked ones too."""
+    from workflows.api.times import iso
+    from workflows.runtime import accounts
+
+    rows = [
+        {
+            "id": key.pk,
+            "prefix": key.prefix,
+            "name": key.name,
+            "role": key.role,
+            "namespaces": key.namespaces,
+            "createdAt": iso(key.created_at),
+            "expiresAt": iso(key.expires_at),
+            "revokedAt": iso(key.revoked_at),
+        }
+        for key in accounts.list_keys(actor=actor())
+    ]
+    output.table(rows, COLUMNS)
+
+
+def _revoke(options: argparse.Namespace, output: Output) -> None:
+    """End an API key for good."""
+    from workflows.runtime import accounts
+
+    confirm(f"Revoke the key {options.key}?", is_certain=options.yes)
+    key = accounts.revoke_key(options.key, actor=actor(), reason=options.reason)
+    output.note(f"revoked {key}")
+
+
+def _bootstrap(options: argparse.Namespace, output: Output) -> None:
+    """Make the administrator and an API key from LEMLINE_DEV_PASSWORD and LEMLINE_DEV_API_KEY."""
+    from workflows.runtime import accounts
+
+    password, key = os.environ.get("LEMLINE_DEV_PASSWORD"), os.environ.get("LEMLINE_DEV_API_KEY")
+    if not password and not key:
+        raise CommandError("set LEMLINE_DEV_PASSWORD, LEMLINE_DEV_API_KEY or both", Exit.USAGE)
+    if password:
+        accounts.ensure_admin(password, name=options.username)
+        output.note(f"{options.username} can log in at /admin/")
+    if key:
+        output.note(f"the API key {accounts.ensure_api_key(key).prefix} is valid")

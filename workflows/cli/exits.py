@@ -1,0 +1,61 @@
+"""Exit codes, and the table from error to code."""
+
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Exit(IntEnum):
+    """How a command ended, for scripts."""
+
+    OK = 0
+    OTHER = 1
+    USAGE = 2
+    CONFIGURATION = 3
+    CONNECTION = 4
+    NOT_FOUND = 5
+    VALIDATION = 6
+    EXECUTION = 7
+    TIMEOUT = 8
+    AUTHENTICATION = 9
+    INTERRUPTED = 130
+
+
+class CommandError(Exception):
+    """A command that cannot go on: what to tell the user, and the code to leave with."""
+
+    def __init__(self, message: str, code: Exit = Exit.OTHER) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def code_of(error: Exception) -> Exit | None:
+    """Return the code of an expected error; None for a bug of ours."""
+    if isinstance(error, CommandError):
+        return error.code
+    return next((code for kind, code in _table() if isinstance(error, kind)), None)
+
+
+def _table() -> "Iterator[tuple[type[Exception], Exit]]":
+    """Built when something has gone wrong: a command that succeeds imports none of it."""
+    from django.core.exceptions import ImproperlyConfigured
+    from django.db import InterfaceError, OperationalError
+
+    from workflows.dsl import DefinitionError
+    from workflows.runtime import errors
+
+    yield DefinitionError, Exit.VALIDATION
+    yield errors.InvalidRequestError, Exit.VALIDATION
+    yield errors.TooLargeError, Exit.VALIDATION
+    yield errors.NotFoundError, Exit.NOT_FOUND
+    yield errors.UnavailableError, Exit.CONNECTION
+    yield OperationalError, Exit.CONNECTION
+    yield InterfaceError, Exit.CONNECTION
+    yield ConnectionError, Exit.CONNECTION
+    yield ImproperlyConfigured, Exit.CONFIGURATION
+    yield TimeoutError, Exit.TIMEOUT
+    yield PermissionError, Exit.AUTHENTICATION
+    yield errors.LemlineError, Exit.OTHER
+    yield OSError, Exit.OTHER

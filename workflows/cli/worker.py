@@ -1,0 +1,28 @@
+"""`worker --roles …`: a process that takes jobs."""
+
+import argparse
+
+from workflows.cli.areas import Areas, add_verb
+from workflows.cli.exits import CommandError, Exit
+from workflows.cli.output import Output
+
+
+def add(areas: "Areas[argparse.ArgumentParser]") -> None:
+    """Add the command."""
+    parser = add_verb(areas, "worker", _work, aliases=("listen",))
+    parser.add_argument("--roles", required=True, type=_roles, metavar="ROLE,…", help="http, compute, io, maintenance")
+    parser.set_defaults(is_server=True)
+
+
+def _work(options: argparse.Namespace, output: Output) -> int:
+    """Take jobs of these roles until told to stop."""
+    from workers import launcher
+
+    return launcher.main(options.roles) or Exit.OK
+
+
+def _roles(text: str) -> tuple[str, ...]:
+    roles = tuple(filter(None, (role.strip() for role in text.split(","))))
+    if not roles:
+        raise CommandError("name at least one role", Exit.USAGE)
+    return roles
