@@ -1,0 +1,1 @@
+"""Outside work: JSON in, JSON or a problem out. Knows neither Django nor Celery."""

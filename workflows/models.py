@@ -1,0 +1,295 @@
+"""The tables: what is stored, its constraints, and the words to query it.
+
+Rows are written by `runtime/` only, most of them by wide SQL statements (`runtime/records.py`). JSON
+that users gave is kept as text or bytes, since `jsonb` refuses `\\u0000`, loses key order and respells
+numbers; what must be searched stands in columns of its own beside it.
+"""
+
+import uuid
+from datetime import datetime
+from typing import Self
+
+from django.db import models
+from django.db.models import Q
+
+OPEN_STATUSES = ("pending", "running", "waiting", "suspended")
+FINAL_STATUSES = ("completed", "faulted", "cancelled")
+
+
+class DefinitionQuerySet(models.QuerySet["Definition"]):
+    """Questions about definitions."""
+
+    def current(self) -> Self:
+        """Those that can be started: neither replaced nor deleted."""
+        return self.filter(is_current=True)
+
+    def versions_of(self, namespace: str, name: str) -> Self:
+        """Every current version of one workflow, the highest first."""
+        return self.current().filter(namespace=namespace, name=name).order_by("-version_key")
+
+
+class Definition(models.Model):
+    """A registered definition. Its text never changes; instances refer to the row, so a forced
+    replacement leaves running ones with theirs."""
+
+    namespace = models.CharField(max_length=63)
+    name = models.CharField(max_length=63)
+    version = models.CharField(max_length=255)
+    version_key = models.CharField(max_length=400)
+    """Sorts as semantic versions do."""
+
+    digest = models.CharField(max_length=64)
+    """SHA-256 of the text, hexadecimal."""
+
+    text = models.TextField()
+    title = models.TextField(blank=True, default="")
+    summary = models.TextField(blank=True, default="")
+    is_current = models.BooleanField(default=True)
+    created_at = models.DateTimeField()
+    created_by = models.CharField(max_length=150, blank=True, default="")
+
+    objects = DefinitionQuerySet.as_manager()
+
+    class Meta:
+        """One current row per triple."""
+
+        constraints = (
+            models.UniqueConstraint(
+                fields=("namespace", "name", "version"), condition=Q(is_current=True), name="definition_current"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}:{self.version}"
+
+
+class InstanceQuerySet(models.QuerySet["Instance"]):
+    """Questions about instances."""
+
+    def open(self) -> Self:
+        """Those that have not ended."""
+        return self.filter(status__in=OPEN_STATUSES)
+
+    def ended_before(self, moment: datetime) -> Self:
+        """Those old enough for retention."""
+        return self.filter(ended_at__lt=moment)
+
+
+class Instance(models.Model):
+    """What people look for about one execution. Written when it starts and when its phase changes."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    """UUIDv7, so that ids sort by time of creation."""
+
+    definition = models.ForeignKey(Definition, on_delete=models.PROTECT, related_name="instances", db_index=False)
+    namespace = models.CharField(max_length=63)
+    workflow = models.CharField(max_length=63)
+    version = models.CharField(max_length=255)
+    status = models.CharField(max_length=9, default="pending")
+    priority = models.SmallIntegerField(default=3)
+    labels = models.JSONField(default=dict)
+    input = models.BinaryField()
+    """JSON text of the raw input, UTF-8; what the checkpoint leaves out."""
+
+    output = models.BinaryField(null=True)
+    context = models.BinaryField(null=True)
+    problem = models.BinaryField(null=True)
+    problem_type = models.CharField(max_length=255, blank=True, default="")
+    parent = models.UUIDField(null=True)
+    parent_wait = models.CharField(max_length=32, blank=True, default="")
+    idempotency_key = models.CharField(max_length=255, null=True)  # noqa: DJ001  (null is not in the unique index)
+    request_digest = models.CharField(max_length=64, blank=True, default="")
+    """SHA-256 of the request that brought the key, to tell a repetition from a mistake."""
+
+    created_at = models.DateTimeField()
+    started_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+
+    objects = InstanceQuerySet.as_manager()
+
+    class Meta:
+        """Partial indexes follow what is open; ended rows cost the hot path nothing."""
+
+        constraints = (
+            models.UniqueConstraint(
+                fields=("namespace", "workflow", "idempotency_key"),
+                condition=Q(idempotency_key__isnull=False),
+                name="instance_idempotency",
+            ),
+        )
+        indexes = (
+            models.Index(fields=("definition",), condition=Q(status__in=OPEN_STATUSES), name="instance_open"),
+            models.Index(fields=("parent",), condition=Q(parent__isnull=False), name="instance_parent"),
+            models.Index(fields=("ended_at",), condition=Q(ended_at__isnull=False), name="instance_ended"),
+            models.Index(fields=("status", "-id"), condition=~Q(status="completed"), name="instance_status"),
+            models.Index(fields=("namespace", "workflow", "-id"), name="instance_workflow"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.workflow}:{self.version} {self.id}"
+
+
+class Checkpoint(models.Model):
+    """What the engine needs of one instance: the hot row, and the instance's only lock.
+
+    No foreign keys and no index on a column that changes with each step, so that updates stay on the
+    page. Gone when the instance completes; kept until retention after a fault or cancellation, since
+    `retry` needs it.
+    """
+
+    instance = models.UUIDField(primary_key=True)
+    definition = models.BigIntegerField()
+    priority = models.SmallIntegerField(default=3)
+    input = models.BinaryField()
+    """JSON text of the raw input: written once, never with a step."""
+
+    state = models.BinaryField()
+    """The engine's state; compressed when its first byte says so (`runtime/records.py`)."""
+
+    step = models.BigIntegerField(default=0)
+    """Steps committed so far."""
+
+    due_at = models.DateTimeField(null=True)
+    """When a timekeeper must look: the earliest timer, or now for a step that waits for nothing else."""
+
+    leased_until = models.DateTimeField(null=True)
+    """When the sweeper must look, while activities or children are open."""
+
+    has_open_work = models.BooleanField(default=False)
+    """Whether activities or children are open; stays the same from one activity to the next."""
+
+    parked = models.BooleanField(default=False)
+    """Ended with a fault or cancelled: kept for `retry` only."""
+
+    class Meta:
+        """Two partial indexes: what is due, and what the sweeper walks."""
+
+        indexes = (
+            models.Index(fields=("due_at",), condition=Q(due_at__isnull=False), name="checkpoint_due"),
+            models.Index(fields=("instance",), condition=Q(has_open_work=True), name="checkpoint_work"),
+        )
+
+    def __str__(self) -> str:
+        return f"checkpoint {self.step} of {self.instance}"
+
+
+class History(models.Model):
+    """One row per ended task run and per change of phase, in the step's transaction. Append only."""
+
+    instance = models.UUIDField()
+    step = models.BigIntegerField()
+    ordinal = models.IntegerField()
+    """Place among the rows of its step."""
+
+    is_phase = models.BooleanField(default=False)
+    position = models.TextField(default="")
+    name = models.TextField(default="")
+    kind = models.CharField(max_length=16, default="")
+    status = models.CharField(max_length=12)
+    attempt = models.IntegerField(default=1)
+    iteration = models.IntegerField(null=True)
+    started_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField()
+    pool = models.CharField(max_length=32, default="")
+    worker = models.CharField(max_length=255, default="")
+    input = models.BinaryField(null=True)
+    output = models.BinaryField(null=True)
+    problem = models.BinaryField(null=True)
+    reason = models.TextField(default="")
+    by = models.CharField(max_length=150, default="")
+
+    class Meta:
+        """Unique on where it was written: a step that is applied twice cannot be recorded twice."""
+
+        constraints = (models.UniqueConstraint(fields=("instance", "step", "ordinal"), name="history_once"),)
+
+    def __str__(self) -> str:
+        return f"{self.position or self.status} of {self.instance}"
+
+
+class ReceivedEvent(models.Model):
+    """A CloudEvent that was accepted. Accepted means stored, once per scope, source and id."""
+
+    scope = models.CharField(max_length=63, default="")
+    source = models.TextField()
+    event_id = models.TextField()
+    type = models.TextField()
+    event = models.BinaryField()
+    """The CloudEvent in JSON format."""
+
+    received_at = models.DateTimeField()
+    expires_at = models.DateTimeField(null=True)
+
+    class Meta:
+        """The unique key makes receiving idempotent."""
+
+        constraints = (models.UniqueConstraint(fields=("scope", "source", "event_id"), name="event_once"),)
+
+    def __str__(self) -> str:
+        return f"{self.type} {self.event_id}"
+
+
+class Node(models.Model):
+    """A process that takes jobs: one row per start. Its heartbeat is what the sweeper believes."""
+
+    id = models.UUIDField(primary_key=True)
+    """New at each start, so that a restarted process is not taken for the one that died."""
+
+    name = models.CharField(max_length=255)
+    roles = models.CharField(max_length=255, default="")
+    started_at = models.DateTimeField()
+    seen_at = models.DateTimeField()
+    taken = models.JSONField(default=dict)
+    """Queue to the latest stamp taken from it, and when that was: `{queue: [stamp, seen]}`."""
+
+    held = models.JSONField(default=list)
+    """Waits held for longer than a third of a lease: `[[instance, wait, ring], ...]`."""
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Lease(models.Model):
+    """The right of one process to act alone, until a time."""
+
+    name = models.CharField(max_length=64, primary_key=True)
+    holder = models.CharField(max_length=255)
+    until = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.name} held by {self.holder}"
+
+
+class ApiKey(models.Model):
+    """A key of the HTTP API. Only its hash is kept; the prefix finds it."""
+
+    name = models.CharField(max_length=150)
+    prefix = models.CharField(max_length=16, unique=True)
+    hashed = models.CharField(max_length=64)
+    """SHA-256 of the whole key, hexadecimal. Keys are random, so no slow hash is needed."""
+
+    role = models.CharField(max_length=8)
+    namespaces = models.JSONField(default=list)
+    """Names of the namespaces it may see; empty for all."""
+
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField(null=True)
+    revoked_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.prefix})"
+
+
+class AuditEntry(models.Model):
+    """Who did what to what, why and when. Append only."""
+
+    at = models.DateTimeField()
+    by = models.CharField(max_length=150)
+    action = models.CharField(max_length=64)
+    subject = models.CharField(max_length=300)
+    reason = models.TextField(default="")
+    door = models.CharField(max_length=16, default="")
+    """`api`, `admin` or `cli`."""
+
+    def __str__(self) -> str:
+        return f"{self.by} {self.action} {self.subject}"
