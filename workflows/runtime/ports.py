@@ -1,0 +1,81 @@
+"""The seams between the runtime and what it works with."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from workflows.dsl.jsontext import Json
+from workflows.engine.commands import RunActivity
+
+
+class DispatchError(Exception):
+    """Nobody could be rung: the broker is away, or belongs to another process."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """An activity that became ready, with what its worker must know of the instance."""
+
+    instance_id: str
+    definition: tuple[str, str, str]
+    """Namespace, name and version: for people, in Flower and logs."""
+
+    priority: int
+    """1 is most urgent."""
+
+    step: int
+    """Step that wants it. While the checkpoint still has this number, nothing has changed since."""
+
+    seal: str
+    """What the marks of the instance's secrets carry."""
+
+    command: RunActivity
+
+
+class Dispatcher(Protocol):
+    """Rings the pools."""
+
+    def dispatch(self, deliveries: Sequence[Delivery]) -> None:
+        """Ring for each of them, those of one pool and priority together.
+
+        Raises:
+            DispatchError: Some or all were not rung; ringing again does no harm.
+        """
+        ...
+
+    def cancel(self, instance_id: str, wait_id: str) -> None:
+        """Tell whoever works for this wait that it may stop. A hint: never raises, may be lost."""
+        ...
+
+
+class Secrets(Protocol):
+    """Gives the values of secrets by name."""
+
+    def read(self, name: str) -> Json:
+        """Return the value.
+
+        Raises:
+            KeyError: No provider has it.
+        """
+        ...
+
+
+Settled = Callable[["Outcome"], None]
+"""Called in the stepper's thread once the fact's step is committed, or known to change nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a fact."""
+
+    changed: bool
+    """Whether it was applied. False when the wait was gone, or the instance unknown."""
+
+    found: bool = True
+    """Whether the instance has a checkpoint."""
+
+    error: Exception | None = None
+    """Why the step could not be taken; None when it was."""
+
+    view: object = None
+    """What the instance looked like after the step (`runtime/views.py`), for those who asked."""

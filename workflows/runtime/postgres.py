@@ -1,0 +1,231 @@
+"""Records on PostgreSQL: rows are locked with SKIP LOCKED, and a batch costs two round trips.
+
+psycopg2 puts values into the text on the client's side, so one `execute` carries several statements.
+The connection is Django's own, in autocommit; BEGIN and COMMIT are part of the text.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+import psycopg2
+from django.db import connections
+from psycopg2 import errors
+
+from workflows.runtime.records import (
+    CHECKPOINT_COLUMNS,
+    EVENT_COLUMNS,
+    HISTORY_COLUMNS,
+    INSTANCE_COLUMNS,
+    Birth,
+    Changes,
+    ContentionError,
+    Locked,
+    Row,
+    UnreachableError,
+    checkpoint_values,
+    instance_values,
+    unborn,
+    unpack,
+)
+
+_ROW = "SELECT c.instance::text, c.definition, c.priority, c.step, c.state, c.input, c.due_at, clock_timestamp() "
+_LOCK = "FROM workflows_checkpoint c WHERE c.instance = ANY(%s::uuid[]) ORDER BY c.instance FOR UPDATE"
+_UPDATE = (
+    b"UPDATE workflows_checkpoint c SET step = v.step, state = v.state, due_at = v.due_at,"
+    b" leased_until = v.leased_until, has_open_work = v.has_open_work, parked = v.parked"
+    b" FROM (VALUES %s) v(instance, before, step, state, due_at, leased_until, has_open_work, parked)"
+    b" WHERE c.instance = v.instance::uuid AND c.step = v.before;"
+)
+_PHASE = (
+    b"UPDATE workflows_instance i SET status = v.status, started_at = v.started_at, ended_at = v.ended_at,"
+    b" output = v.output, context = v.context, problem = v.problem, problem_type = v.problem_type"
+    b" FROM (VALUES %s) v(id, status, started_at, ended_at, output, context, problem, problem_type)"
+    b" WHERE i.id = v.id::uuid;"
+)
+_CHECKPOINT_ROW = "(%s, %s::bigint, %s::bigint, %s::bytea, %s::timestamptz, %s::timestamptz, %s, %s)"
+_PHASE_ROW = "(%s, %s, %s::timestamptz, %s::timestamptz, %s::bytea, %s::bytea, %s::bytea, %s)"
+
+
+def _insert(table: str, columns: Sequence[str], ending: str = "") -> bytes:
+    names = ", ".join(f'"{column}"' for column in columns)
+    return f"INSERT INTO workflows_{table} ({names}) VALUES %s{ending};".encode()
+
+
+def _places(columns: Sequence[str]) -> str:
+    return "(" + ", ".join(["%s"] * len(columns)) + ")"
+
+
+_INSTANCES = _insert("instance", INSTANCE_COLUMNS)
+_INSTANCES_FIRST = _insert("instance", INSTANCE_COLUMNS, " ON CONFLICT DO NOTHING RETURNING id::text")
+_CHECKPOINTS = _insert("checkpoint", CHECKPOINT_COLUMNS)
+_HISTORY = _insert("history", HISTORY_COLUMNS)
+_EVENTS = _insert("receivedevent", EVENT_COLUMNS, " ON CONFLICT DO NOTHING")
+_INSTANCE_ROW = _places(INSTANCE_COLUMNS)
+_NEW_CHECKPOINT_ROW = _places(CHECKPOINT_COLUMNS)
+_HISTORY_ROW = _places(HISTORY_COLUMNS)
+_EVENT_ROW = _places(EVENT_COLUMNS)
+
+_CONTENTION = (errors.DeadlockDetected, errors.SerializationFailure, errors.LockNotAvailable)
+_GONE = (psycopg2.OperationalError, psycopg2.InterfaceError)
+
+
+class PostgresRecords:
+    """Records of one database alias."""
+
+    def __init__(self, alias: str = "default") -> None:
+        self._alias = alias
+
+    def lock(self, ids: Sequence[str], *, wait: bool, births: Sequence[Birth] = ()) -> Locked:
+        """Begin, insert what may exist already, lock."""
+        cursor = self._cursor()
+        existing = self._claim_births(cursor, births)
+        begin = "" if births else "BEGIN; "
+        if not ids:
+            [(now,)] = self._fetch(cursor, f"{begin}SELECT clock_timestamp()", ())
+            return Locked({}, now, frozenset(), existing)
+        found = self._fetch(cursor, begin + _ROW + _LOCK + ("" if wait else " SKIP LOCKED"), (list(ids),))
+        rows = {values[0]: _row(values) for values in found}
+        missing = [instance for instance in ids if instance not in rows]
+        if found and not missing:
+            return Locked(rows, found[0][-1], frozenset(), existing)
+        busy, now = self._busy(cursor, missing)
+        return Locked(rows, now, busy, existing)
+
+    def save(self, changes: Changes) -> None:
+        """Write everything with one text, and commit."""
+        cursor = self._cursor()
+        parts = list(_statements(cursor, changes))
+        parts.append(b"COMMIT")
+        self._run(cursor, b" ".join(parts))
+
+    def rollback(self) -> None:
+        """Give up the transaction."""
+        connection = connections[self._alias]
+        if connection.connection is None:
+            return
+        try:
+            connection.connection.cursor().execute("ROLLBACK")
+        except psycopg2.Error:
+            connection.close()
+
+    def peek(self, ids: Sequence[str]) -> dict[str, Row]:
+        """Read without a lock."""
+        found = self._fetch(self._cursor(), _ROW + "FROM workflows_checkpoint c WHERE c.instance = ANY(%s::uuid[])", (list(ids),))
+        return {values[0]: _row(values) for values in found}
+
+    def steps(self, ids: Sequence[str]) -> dict[str, int]:
+        """Read the step numbers only."""
+        sql = "SELECT instance::text, step FROM workflows_checkpoint WHERE instance = ANY(%s::uuid[])"
+        return dict(self._fetch(self._cursor(), sql, (list(ids),)))
+
+    def due(self, limit: int) -> tuple[list[str], datetime]:
+        """Walk the index of due rows."""
+        sql = (
+            "SELECT instance::text, clock_timestamp() FROM workflows_checkpoint"
+            " WHERE due_at <= clock_timestamp() ORDER BY due_at LIMIT %s"
+        )
+        found = self._fetch(self._cursor(), sql, (limit,))
+        if not found:
+            [(now,)] = self._fetch(self._cursor(), "SELECT clock_timestamp()", ())
+            return [], now
+        return [values[0] for values in found], found[0][1]
+
+    def postpone(self, ids: Sequence[str], seconds: float) -> None:
+        """Set `due_at`, unless it is earlier already."""
+        sql = (
+            "UPDATE workflows_checkpoint SET due_at = LEAST(due_at, clock_timestamp() + %s * interval '1 second')"
+            " WHERE instance IN (SELECT instance FROM workflows_checkpoint WHERE instance = ANY(%s::uuid[])"
+            " ORDER BY instance FOR UPDATE)"
+        )
+        self._run(self._cursor(), sql, (seconds, list(ids)))
+
+    def _claim_births(self, cursor: Any, births: Sequence[Birth]) -> frozenset[str]:
+        if not births:
+            return frozenset()
+        ordered = sorted(births, key=lambda birth: (birth.idempotency_key or "", birth.instance_id))
+        rows = (instance_values(birth, unborn(birth)) for birth in ordered)
+        self._run(cursor, b"BEGIN; " + _INSTANCES_FIRST % _rows(cursor, _INSTANCE_ROW, rows))
+        inserted = {values[0] for values in cursor.fetchall()}
+        return frozenset(birth.instance_id for birth in births if birth.instance_id not in inserted)
+
+    def _busy(self, cursor: Any, missing: Sequence[str]) -> tuple[frozenset[str], datetime]:
+        sql = (
+            "SELECT clock_timestamp(), ARRAY(SELECT instance::text FROM workflows_checkpoint"
+            " WHERE instance = ANY(%s::uuid[]))"
+        )
+        [(now, busy)] = self._fetch(cursor, sql, (list(missing),))
+        return frozenset(busy), now
+
+    def _cursor(self) -> Any:
+        connection = connections[self._alias]
+        try:
+            connection.ensure_connection()
+        except Exception as error:
+            raise UnreachableError(str(error)) from error
+        return connection.connection.cursor()
+
+    def _fetch(self, cursor: Any, sql: str, values: Sequence[object]) -> list[Any]:
+        self._run(cursor, sql, values)
+        return list(cursor.fetchall())
+
+    def _run(self, cursor: Any, sql: str | bytes, values: Sequence[object] | None = None) -> None:
+        try:
+            cursor.execute(sql, values)
+        except _CONTENTION as error:
+            raise ContentionError(str(error)) from error
+        except _GONE as error:
+            connections[self._alias].close()
+            raise UnreachableError(str(error)) from error
+
+
+def _statements(cursor: Any, changes: Changes) -> Iterable[bytes]:
+    if changes.births:
+        yield from _births(cursor, changes)
+    if changes.checkpoints:
+        rows = (
+            (
+                after.instance_id, after.before, after.step, after.state, after.due_at, after.leased_until,
+                after.has_open_work, after.parked,
+            )
+            for after in changes.checkpoints
+        )  # fmt: skip
+        yield _UPDATE % _rows(cursor, _CHECKPOINT_ROW, rows)
+    if changes.history:
+        yield _HISTORY % _rows(cursor, _HISTORY_ROW, changes.history)
+    if changes.phases:
+        yield _PHASE % _rows(cursor, _PHASE_ROW, map(_phase_values, changes.phases))
+    if changes.removed:
+        yield cursor.mogrify("DELETE FROM workflows_checkpoint WHERE instance = ANY(%s::uuid[]);", (changes.removed,))
+    if changes.events:
+        yield _EVENTS % _rows(cursor, _EVENT_ROW, sorted(changes.events, key=lambda event: event[:3]))
+
+
+def _births(cursor: Any, changes: Changes) -> Iterable[bytes]:
+    fresh = [(birth, phase) for birth, phase, _ in changes.births if not birth.may_exist]
+    if fresh:
+        yield _INSTANCES % _rows(cursor, _INSTANCE_ROW, (instance_values(birth, phase) for birth, phase in fresh))
+    claimed = [phase for birth, phase, _ in changes.births if birth.may_exist]
+    if claimed:
+        yield _PHASE % _rows(cursor, _PHASE_ROW, map(_phase_values, claimed))
+    kept = [checkpoint_values(birth, after) for birth, _, after in changes.births if after is not None]
+    if kept:
+        yield _CHECKPOINTS % _rows(cursor, _NEW_CHECKPOINT_ROW, kept)
+
+
+def _phase_values(phase: Any) -> tuple[object, ...]:
+    return (
+        phase.instance_id, phase.status, phase.started_at, phase.ended_at, phase.output, phase.context, phase.problem,
+        phase.problem_type,
+    )  # fmt: skip
+
+
+def _rows(cursor: Any, template: str, rows: Iterable[Sequence[object]]) -> bytes:
+    mogrify = cursor.mogrify
+    return b", ".join([mogrify(template, values) for values in rows])
+
+
+def _row(values: Sequence[Any]) -> Row:
+    instance, definition, priority, step, state, raw, due_at, _ = values
+    return Row(instance, definition, priority, step, unpack(bytes(state)), bytes(raw), due_at)
+

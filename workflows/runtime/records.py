@@ -1,0 +1,227 @@
+"""What a step reads and writes, in a few wide statements and without the ORM.
+
+`Records` has one implementation per database (`postgres.py`, `sqlite.py`): they differ in how rows are
+locked and in how many of them travel at once, and in nothing else.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+import zstandard
+
+COMPRESS_FROM = 1024
+"""Bytes of state from which compression pays: zstd at level 1 costs less than writing what it saves."""
+
+_PLAIN = b"\x00"
+_ZSTD = b"\x01"
+_compress = zstandard.ZstdCompressor(level=1, write_checksum=False)
+
+
+class ContentionError(Exception):
+    """The database chose this transaction to give way (deadlock, serialization): take it again."""
+
+
+class UnreachableError(Exception):
+    """The connection is gone. Whether the last commit happened is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A checkpoint under its lock."""
+
+    instance_id: str
+    definition: int
+    priority: int
+    step: int
+    state: bytes
+    input: bytes
+    due_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Birth:
+    """An instance that is to be: what its two rows hold from the start."""
+
+    instance_id: str
+    definition: int
+    namespace: str
+    workflow: str
+    version: str
+    priority: int
+    labels: str
+    """JSON text."""
+
+    input: bytes
+    created_at: datetime
+    start_at: datetime | None = None
+    """Not before this time; None for at once."""
+
+    parent: str | None = None
+    parent_wait: str = ""
+    idempotency_key: str | None = None
+    request_digest: str = ""
+    may_exist: bool = False
+    """Whether the same id or key may be there already: a chosen id, a child, an idempotency key."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Phase:
+    """The instance row after its phase has changed."""
+
+    instance_id: str
+    status: str
+    started_at: datetime | None
+    ended_at: datetime | None
+    output: bytes | None
+    context: bytes | None
+    problem: bytes | None
+    problem_type: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpointed:
+    """The checkpoint row after a step."""
+
+    instance_id: str
+    before: int
+    """Step number under the lock; the row is only written while it is still this."""
+
+    step: int
+    state: bytes
+    due_at: datetime | None
+    leased_until: datetime | None
+    has_open_work: bool
+    parked: bool
+
+
+HistoryRow = tuple[object, ...]
+"""Values of `HISTORY_COLUMNS`, in that order."""
+
+HISTORY_COLUMNS = (
+    "instance", "step", "ordinal", "is_phase", "position", "name", "kind", "status", "attempt", "iteration",
+    "started_at", "ended_at", "pool", "worker", "input", "output", "problem", "reason", "by",
+)  # fmt: skip
+
+INSTANCE_COLUMNS = (
+    "id", "definition_id", "namespace", "workflow", "version", "status", "priority", "labels", "input", "output",
+    "context", "problem", "problem_type", "parent", "parent_wait", "idempotency_key", "request_digest",
+    "created_at", "started_at", "ended_at",
+)  # fmt: skip
+
+CHECKPOINT_COLUMNS = (
+    "instance", "definition", "priority", "input", "state", "step", "due_at", "leased_until", "has_open_work", "parked",
+)  # fmt: skip
+
+EVENT_COLUMNS = ("scope", "source", "event_id", "type", "event", "received_at", "expires_at")
+
+
+@dataclass(slots=True)
+class Changes:
+    """All that one transaction writes."""
+
+    births: list[tuple[Birth, Phase, Checkpointed | None]] = field(default_factory=list)
+    """New instances after their first step; None where nothing is left to remember."""
+
+    checkpoints: list[Checkpointed] = field(default_factory=list)
+    phases: list[Phase] = field(default_factory=list)
+    history: list[HistoryRow] = field(default_factory=list)
+    events: list[tuple[object, ...]] = field(default_factory=list)
+    """Values of `EVENT_COLUMNS`."""
+
+    removed: list[str] = field(default_factory=list)
+    """Instances whose checkpoint goes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Locked:
+    """What a transaction holds after its first statements."""
+
+    rows: dict[str, Row]
+    now: datetime
+    """Database time under the locks."""
+
+    busy: frozenset[str]
+    """Rows that somebody else holds."""
+
+    existing: frozenset[str]
+    """Ids of births whose id or idempotency key was there already."""
+
+
+class Records(Protocol):
+    """A database as the stepper uses it. Each thread has a connection of its own."""
+
+    def lock(self, ids: Sequence[str], *, wait: bool, births: Sequence[Birth] = ()) -> Locked:
+        """Begin a transaction and lock these checkpoints in the order of their ids.
+
+        Args:
+            ids: Instances wanted.
+            wait: Whether to wait for rows that others hold, instead of reporting them as busy.
+            births: Those with `may_exist`; their instance rows are inserted now, to learn who was first.
+        """
+        ...
+
+    def save(self, changes: Changes) -> None:
+        """Write everything and commit."""
+        ...
+
+    def rollback(self) -> None:
+        """Give up the transaction, and the connection with it when it is beyond use. Never raises."""
+        ...
+
+    def peek(self, ids: Sequence[str]) -> dict[str, Row]:
+        """Read checkpoints without a lock."""
+        ...
+
+    def steps(self, ids: Sequence[str]) -> dict[str, int]:
+        """Return the step numbers of these instances; those without a checkpoint are absent."""
+        ...
+
+    def due(self, limit: int) -> tuple[list[str], datetime]:
+        """Return instances whose time has come, the most overdue first, and the database's time."""
+        ...
+
+    def postpone(self, ids: Sequence[str], seconds: float) -> None:
+        """Have a timekeeper look at these instances after so many seconds."""
+        ...
+
+
+def pack(state: bytes) -> bytes:
+    """Return a state as it is stored: compressed when that pays. The first byte says which."""
+    if len(state) < COMPRESS_FROM:
+        return _PLAIN + state
+    return _ZSTD + _compress.compress(state)
+
+
+def unpack(stored: bytes) -> bytes:
+    """Return the state that `pack` stored."""
+    if stored[:1] == _ZSTD:
+        return zstandard.decompress(stored[1:])
+    return stored[1:]
+
+
+def instance_values(birth: Birth, phase: Phase) -> tuple[object, ...]:
+    """Return the values of `INSTANCE_COLUMNS`."""
+    return (
+        birth.instance_id, birth.definition, birth.namespace, birth.workflow, birth.version, phase.status,
+        birth.priority, birth.labels, birth.input, phase.output, phase.context, phase.problem, phase.problem_type,
+        birth.parent, birth.parent_wait, birth.idempotency_key, birth.request_digest,
+        birth.created_at, phase.started_at, phase.ended_at,
+    )  # fmt: skip
+
+
+def checkpoint_values(birth: Birth, after: Checkpointed) -> tuple[object, ...]:
+    """Return the values of `CHECKPOINT_COLUMNS`."""
+    return (
+        birth.instance_id, birth.definition, birth.priority, birth.input, after.state, after.step, after.due_at,
+        after.leased_until, after.has_open_work, after.parked,
+    )  # fmt: skip
+
+
+def unborn(birth: Birth) -> Phase:
+    """Return the phase of an instance that has not taken its first step."""
+    return Phase(
+        instance_id=birth.instance_id, status="pending", started_at=None, ended_at=None, output=None, context=None,
+        problem=None, problem_type="",
+    )  # fmt: skip

@@ -1,0 +1,45 @@
+"""Where the values of secrets come from: mounted files, then the environment. Values are never stored."""
+
+import os
+from pathlib import Path
+
+from workflows.dsl.jsontext import Json, JsonError, decode
+
+
+class ProvidedSecrets:
+    """Reads secrets by name: a file of that name, or an environment variable with a prefix.
+
+    A text that is a JSON object or array is read as one, so `${ $secrets.db.password }` works.
+    """
+
+    def __init__(self, folder: str, prefix: str) -> None:
+        self._folder = Path(folder) if folder else None
+        self._prefix = prefix
+
+    def read(self, name: str) -> Json:
+        """Return a secret's value; KeyError when no provider has it."""
+        text = self._from_file(name)
+        if text is None:
+            text = os.environ.get(self._prefix + _as_variable(name))
+        if text is None:
+            raise KeyError(name)
+        return _value(text)
+
+    def _from_file(self, name: str) -> str | None:
+        if self._folder is None or "/" in name or name.startswith("."):
+            return None
+        path = self._folder / name
+        return path.read_text("utf-8").removesuffix("\n") if path.is_file() else None
+
+
+def _as_variable(name: str) -> str:
+    return "".join(letter if letter.isalnum() else "_" for letter in name).upper()
+
+
+def _value(text: str) -> Json:
+    if not text.lstrip().startswith(("{", "[")):
+        return text
+    try:
+        return decode(text)
+    except JsonError:
+        return text

@@ -1,0 +1,192 @@
+"""Records on SQLite: the database's one write lock is every instance's lock.
+
+`FOR UPDATE` is silently nothing here, so each transaction begins IMMEDIATE. One process writes at a time;
+others wait for `busy_timeout`.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db import connections
+
+from workflows.runtime.records import (
+    CHECKPOINT_COLUMNS,
+    EVENT_COLUMNS,
+    HISTORY_COLUMNS,
+    INSTANCE_COLUMNS,
+    Birth,
+    Changes,
+    ContentionError,
+    Locked,
+    Phase,
+    Row,
+    UnreachableError,
+    checkpoint_values,
+    instance_values,
+    unborn,
+    unpack,
+)
+
+_ROW = "SELECT instance, definition, priority, step, state, input, due_at FROM workflows_checkpoint WHERE instance IN "
+_UPDATE = (
+    "UPDATE workflows_checkpoint SET step = ?, state = ?, due_at = ?, leased_until = ?, has_open_work = ?, parked = ?"
+    " WHERE instance = ? AND step = ?"
+)
+_PHASE = (
+    "UPDATE workflows_instance SET status = ?, started_at = ?, ended_at = ?, output = ?, context = ?, problem = ?,"
+    " problem_type = ? WHERE id = ?"
+)
+
+
+def _insert(table: str, columns: Sequence[str], ending: str = "") -> str:
+    names = ", ".join(f'"{column}"' for column in columns)
+    return f"INSERT INTO workflows_{table} ({names}) VALUES ({', '.join('?' * len(columns))}){ending}"
+
+
+_INSTANCE = _insert("instance", INSTANCE_COLUMNS)
+_CHECKPOINT = _insert("checkpoint", CHECKPOINT_COLUMNS)
+_HISTORY = _insert("history", HISTORY_COLUMNS)
+_EVENT = _insert("receivedevent", EVENT_COLUMNS, " ON CONFLICT DO NOTHING")
+_INSTANCE_IDS = (INSTANCE_COLUMNS.index("id"), INSTANCE_COLUMNS.index("parent"))
+
+
+class SqliteRecords:
+    """Records of one database alias."""
+
+    def __init__(self, alias: str = "default") -> None:
+        self._alias = alias
+
+    def lock(self, ids: Sequence[str], *, wait: bool, births: Sequence[Birth] = ()) -> Locked:
+        """Begin IMMEDIATE: from here on nobody else writes, so nothing is ever busy."""
+        connection = self._connection()
+        self._run(connection, "BEGIN IMMEDIATE")
+        existing = set()
+        for birth in births:
+            sql = _INSTANCE + " ON CONFLICT DO NOTHING"
+            if not self._run(connection, sql, _stored(instance_values(birth, unborn(birth)), _INSTANCE_IDS)).rowcount:
+                existing.add(birth.instance_id)
+        return Locked(self._read(connection, ids), datetime.now(UTC), frozenset(), frozenset(existing))
+
+    def save(self, changes: Changes) -> None:
+        """Write everything and commit."""
+        connection = self._connection()
+        for sql, rows in _statements(changes):
+            self._run_many(connection, sql, rows)
+        self._run(connection, "COMMIT")
+
+    def rollback(self) -> None:
+        """Give up the transaction."""
+        connection = connections[self._alias].connection
+        if connection is not None and connection.in_transaction:
+            connection.execute("ROLLBACK")
+
+    def peek(self, ids: Sequence[str]) -> dict[str, Row]:
+        """Read outside of a transaction."""
+        return self._read(self._connection(), ids)
+
+    def steps(self, ids: Sequence[str]) -> dict[str, int]:
+        """Read the step numbers only."""
+        sql = f"SELECT instance, step FROM workflows_checkpoint WHERE instance IN {_places(ids)}"
+        found = self._run(self._connection(), sql, [_hex(instance) for instance in ids])
+        return {str(UUID(instance)): step for instance, step in found}
+
+    def due(self, limit: int) -> tuple[list[str], datetime]:
+        """Walk the index of due rows."""
+        now = datetime.now(UTC)
+        sql = "SELECT instance FROM workflows_checkpoint WHERE due_at <= ? ORDER BY due_at LIMIT ?"
+        found = self._run(self._connection(), sql, (_moment(now), limit))
+        return [str(UUID(instance)) for (instance,) in found], now
+
+    def postpone(self, ids: Sequence[str], seconds: float) -> None:
+        """Set `due_at`, unless it is earlier already."""
+        moment = _moment(datetime.now(UTC) + timedelta(seconds=seconds))
+        sql = "UPDATE workflows_checkpoint SET due_at = MIN(COALESCE(due_at, ?), ?) WHERE instance = ?"
+        self._run_many(self._connection(), sql, [(moment, moment, _hex(instance)) for instance in ids])
+
+    def _read(self, connection: sqlite3.Connection, ids: Sequence[str]) -> dict[str, Row]:
+        if not ids:
+            return {}
+        found = self._run(connection, _ROW + _places(ids), [_hex(instance) for instance in ids])
+        return {row.instance_id: row for row in map(_row, found)}
+
+    def _connection(self) -> sqlite3.Connection:
+        connection = connections[self._alias]
+        try:
+            connection.ensure_connection()
+        except Exception as error:
+            raise UnreachableError(str(error)) from error
+        raw: sqlite3.Connection = connection.connection
+        return raw
+
+    def _run(self, connection: sqlite3.Connection, sql: str, values: Sequence[object] = ()) -> sqlite3.Cursor:
+        try:
+            return connection.execute(sql, values)
+        except sqlite3.OperationalError as error:
+            raise _translated(error) from error
+
+    def _run_many(self, connection: sqlite3.Connection, sql: str, rows: Iterable[Sequence[object]]) -> None:
+        try:
+            connection.executemany(sql, rows)
+        except sqlite3.OperationalError as error:
+            raise _translated(error) from error
+
+
+def _translated(error: sqlite3.OperationalError) -> Exception:
+    if "locked" in str(error) or "busy" in str(error):
+        return ContentionError(str(error))
+    return UnreachableError(str(error))
+
+
+def _statements(changes: Changes) -> Iterable[tuple[str, list[tuple[object, ...]]]]:
+    fresh = [instance_values(birth, phase) for birth, phase, _ in changes.births if not birth.may_exist]
+    claimed = [phase for birth, phase, _ in changes.births if birth.may_exist]
+    kept = [checkpoint_values(birth, after) for birth, _, after in changes.births if after is not None]
+    after = [
+        (a.step, a.state, a.due_at, a.leased_until, a.has_open_work, a.parked, a.instance_id, a.before)
+        for a in changes.checkpoints
+    ]
+    yield _INSTANCE, [_stored(values, _INSTANCE_IDS) for values in fresh]
+    yield _CHECKPOINT, [_stored(values, (0,)) for values in kept]
+    yield _UPDATE, [_stored(values, (6,)) for values in after]
+    yield _HISTORY, [_stored(values, (0,)) for values in changes.history]
+    yield _PHASE, [_stored(_phase_values(phase), (7,)) for phase in (*claimed, *changes.phases)]
+    yield "DELETE FROM workflows_checkpoint WHERE instance = ?", [(_hex(instance),) for instance in changes.removed]
+    yield _EVENT, [_stored(values, ()) for values in changes.events]
+
+
+def _phase_values(phase: Phase) -> tuple[object, ...]:
+    return (
+        phase.status, phase.started_at, phase.ended_at, phase.output, phase.context, phase.problem, phase.problem_type,
+        phase.instance_id,
+    )  # fmt: skip
+
+
+def _stored(values: Sequence[object], ids: Sequence[int]) -> tuple[object, ...]:
+    """Spell values as Django's SQLite backend does: times as text in UTC, ids as hexadecimal digits."""
+    spelled = [_moment(value) if isinstance(value, datetime) else value for value in values]
+    for place in ids:
+        identifier = spelled[place]
+        spelled[place] = None if identifier is None else _hex(str(identifier))
+    return tuple(spelled)
+
+
+def _moment(value: datetime) -> str:
+    return value.astimezone(UTC).replace(tzinfo=None).isoformat(sep=" ", timespec="microseconds")
+
+
+def _hex(identifier: str) -> str:
+    return identifier.replace("-", "")
+
+
+def _places(ids: Sequence[str]) -> str:
+    return f"({', '.join('?' * len(ids))})"
+
+
+def _row(values: Sequence[Any]) -> Row:
+    instance, definition, priority, step, state, raw, due_at = values
+    moment = datetime.fromisoformat(due_at) if isinstance(due_at, str) else due_at
+    aware = moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment
+    return Row(str(UUID(instance)), definition, priority, step, unpack(state), raw, aware)
