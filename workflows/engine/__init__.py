@@ -1,1 +1,9 @@
 """State and fact in, state and commands out. No clock, no randomness, no I/O, no Django."""
+
+from workflows.engine.advance import advance
+from workflows.engine.codec import decode_state, encode_state
+from workflows.engine.data import Data
+from workflows.engine.state import State, Wait, new_state
+from workflows.engine.step import PhaseChange, Step, TaskRun
+
+__all__ = ["Data", "PhaseChange", "State", "Step", "TaskRun", "Wait", "advance", "decode_state", "encode_state", "new_state"]

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from decimal import Decimal
 from typing import Literal
 
 import msgspec
@@ -112,3 +113,15 @@ class Finish(Command, frozen=True, kw_only=True, tag=True):
     """The instance reached a final status."""
 
     status: Literal["completed", "faulted", "cancelled"]
+
+
+AnyCommand = RunActivity | SetTimer | Subscribe | StartChild | ContinueLater | Publish | Cancel | Finish
+Ringable = RunActivity | StartChild | ContinueLater
+"""Commands that are given again when nobody answers."""
+
+_ringable: msgspec.json.Decoder[Ringable] = msgspec.json.Decoder(Ringable, float_hook=Decimal)
+
+
+def decode_command(text: bytes | msgspec.Raw) -> Ringable:
+    """Return the command that a wait keeps as JSON."""
+    return _ringable.decode(text)

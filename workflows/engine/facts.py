@@ -134,3 +134,21 @@ class RetryRequested(Fact, frozen=True, kw_only=True, tag=True):
 
     reason: str = ""
     by: str = ""
+
+
+AnyFact = (
+    Started
+    | ActivitySucceeded
+    | ActivityFailed
+    | ActivityLost
+    | TimerFired
+    | ChildStarted
+    | ChildEnded
+    | EventArrived
+    | Continued
+    | SuspendRequested
+    | ResumeRequested
+    | CancelRequested
+    | RetryRequested
+)
+"""Every fact there is: what `advance` takes, and how facts are read back from JSON."""

@@ -1,0 +1,65 @@
+"""The stored form of a state: `[schema, documents, state]`, JSON text.
+
+Frames refer to documents by number, so a document that several frames share is stored once, and one
+that no step has looked into is copied as text. Document 0 is the workflow's raw input, which is not
+among them: it lies beside the state, in a column that no step rewrites.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from workflows.engine.data import Data
+from workflows.engine.state import State
+
+SCHEMA = 1
+"""Number of the stored form, its first member; `decode_state` upgrades older ones."""
+
+
+class _Stored(msgspec.Struct, array_like=True):
+    schema: int
+    documents: list[msgspec.Raw]
+    state: msgspec.Raw
+
+
+_stored = msgspec.json.Decoder(_Stored)
+
+
+def encode_state(state: State) -> bytes:
+    """Return the stored form of a state, without the workflow's raw input."""
+    numbers = {id(state.raw_input): 0}
+    texts: list[bytes] = []
+
+    def number(data: Data) -> int:
+        known = numbers.get(id(data))
+        if known is None:
+            texts.append(data.text)
+            known = numbers[id(data)] = len(texts)
+        return known
+
+    body = msgspec.json.Encoder(enc_hook=number, decimal_format="number").encode(state)
+    return b"[%d,[%b],%b]" % (SCHEMA, b",".join(texts), body)
+
+
+def decode_state(hot: bytes, input: bytes) -> State:
+    """Return the state that `encode_state` stored.
+
+    Args:
+        hot: The stored form.
+        input: JSON text of the workflow's raw input; decoded when a task first looks into it.
+
+    Raises:
+        ValueError: The stored form is of another schema, or damaged.
+    """
+    stored = _stored.decode(hot)
+    if stored.schema != SCHEMA:
+        raise ValueError(f"a state of schema {stored.schema} cannot be read, only {SCHEMA}")
+    documents = [Data(text=bytes(input)), *(Data(text=bytes(text)) for text in stored.documents)]
+
+    def document(_: type, number: Any) -> Data:
+        return documents[number]
+
+    return msgspec.json.Decoder(State, dec_hook=document, float_hook=Decimal).decode(stored.state)

@@ -1,0 +1,104 @@
+"""Secrets are opaque marks for the engine; the worker puts the values in just before the outside call.
+
+A mark is text, so it can be joined and interpolated, but not cut, measured or encoded. It carries the
+instance's seal: text that looks like a mark and comes from an input or a service is left as it is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from urllib.parse import quote, unquote
+
+from workflows.dsl import jsontext
+from workflows.dsl.jsontext import Json
+from workflows.engine.problems import ProblemError, problem
+
+Path = tuple[str, ...]
+
+
+def mark(seal: str, path: Path) -> str:
+    """Return the mark that stands for a secret, or for a member of one."""
+    return f"!secret[{seal}:{'/'.join(quote(part, safe='') for part in path)}]"
+
+
+def marks(seal: str, declared: Iterable[str], paths: Iterable[Path]) -> dict[str, Json]:
+    """Return what `$secrets` holds for an expression.
+
+    Args:
+        seal: The instance's seal.
+        declared: The secrets that the definition names and that exist.
+        paths: What the expression reads, the name of the secret first. A whole secret and a member
+            of it at once make an object of marks.
+    """
+    tree: dict[str, Json] = {name: mark(seal, (name,)) for name in declared}
+    for path in sorted(set(paths), key=len):
+        if path and path[0] in tree:
+            _plant(tree, path, mark(seal, path))
+    return tree
+
+
+def _plant(tree: dict[str, Json], path: Path, text: str) -> None:
+    for part in path[:-1]:
+        below = tree.get(part)
+        if not isinstance(below, dict):
+            below = tree[part] = {}
+        tree = below
+    tree.setdefault(path[-1], text)
+    if not isinstance(tree[path[-1]], dict):
+        tree[path[-1]] = text
+
+
+def reveal(value: Json, seal: str, read: Callable[[str], Json]) -> Json:
+    """Return the value with its marks replaced.
+
+    A text that is one mark as a whole becomes the secret as it is; inside a longer text a secret
+    that is no text is written as JSON.
+
+    Args:
+        value: Arguments of an activity.
+        seal: The instance's seal; marks with another are left alone.
+        read: Gives a secret by name, or raises `ProblemError`.
+
+    Raises:
+        ProblemError: A secret or a member of it does not exist (`authorization`, 403).
+    """
+    return _Revealer(seal, read).reveal(value)
+
+
+class _Revealer:
+    def __init__(self, seal: str, read: Callable[[str], Json]) -> None:
+        self._pattern = re.compile(rf"!secret\[{re.escape(seal)}:([^\]]*)\]")
+        self._start = f"!secret[{seal}:"
+        self._read = read
+
+    def reveal(self, value: Json) -> Json:
+        if isinstance(value, str):
+            return self._text(value) if self._start in value else value
+        if isinstance(value, dict):
+            return {self._key(key): self.reveal(member) for key, member in value.items()}
+        if isinstance(value, list):
+            return [self.reveal(item) for item in value]
+        return value
+
+    def _text(self, text: str) -> Json:
+        whole = self._pattern.fullmatch(text)
+        if whole:
+            return self._secret(whole[1])
+        return self._pattern.sub(lambda found: _spelled(self._secret(found[1])), text)
+
+    def _key(self, key: str) -> str:
+        return _spelled(self._text(key)) if self._start in key else key
+
+    def _secret(self, reference: str) -> Json:
+        name, *members = [unquote(part) for part in reference.split("/")]
+        value = self._read(name)
+        for member in members:
+            if not isinstance(value, dict) or member not in value:
+                raise ProblemError(problem("authorization", f"the secret {name!r} has no member {member!r}"))
+            value = value[member]
+        return value
+
+
+def _spelled(value: Json) -> str:
+    return value if isinstance(value, str) else jsontext.encode(value).decode()
