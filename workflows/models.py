@@ -27,6 +27,11 @@ class DefinitionQuerySet(models.QuerySet["Definition"]):
         """Every current version of one workflow, the highest first."""
         return self.current().filter(namespace=namespace, name=name).order_by("-version_key")
 
+    def named(self, namespace: str, name: str, version: str = "latest") -> "Definition | None":
+        """The current row of one version, or of the highest one; None when there is none."""
+        versions = self.versions_of(namespace, name)
+        return versions.first() if version == "latest" else versions.filter(version=version).first()
+
 
 class Definition(models.Model):
     """A registered definition. Its text never changes; instances refer to the row, so a forced

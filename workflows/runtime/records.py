@@ -133,6 +133,9 @@ class Changes:
     removed: list[str] = field(default_factory=list)
     """Instances whose checkpoint goes."""
 
+    def __bool__(self) -> bool:
+        return bool(self.births or self.checkpoints or self.phases or self.history or self.events or self.removed)
+
 
 @dataclass(frozen=True, slots=True)
 class Locked:

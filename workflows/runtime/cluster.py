@@ -1,0 +1,143 @@
+"""Which processes live: each writes its heartbeat, and reads who else has been heard of.
+
+A heartbeat says what the process has taken from each queue and what it holds, so that the sweeper can
+tell a lost ring from one that stands in a long queue or is being worked on.
+"""
+
+import logging
+import threading
+import uuid
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from django.db import DatabaseError
+
+from workflows import models
+from workflows.runtime.clock import DatabaseClock
+
+log = logging.getLogger("lemline.cluster")
+
+Hold = tuple[str, str, int]
+"""Instance, wait, ring."""
+
+
+@dataclass(slots=True)
+class Held:
+    """An activity that this process works on."""
+
+    since: datetime
+    cancel: Callable[[], None]
+
+
+@dataclass(slots=True)
+class Presence:
+    """What this process does, as its heartbeat will tell. Shared by its threads."""
+
+    name: str
+    """For people: host, process and roles."""
+
+    roles: str
+    id: uuid.UUID = field(default_factory=uuid.uuid4)
+    """New at each start."""
+
+    taken: dict[str, datetime] = field(default_factory=dict)
+    """Queue and level to the latest stamp taken from it."""
+
+    held: dict[Hold, Held] = field(default_factory=dict)
+    living: frozenset[str] = frozenset()
+    """Processes heard of within a lease, as of the last heartbeat."""
+
+    def take(self, queue: str, stamp: datetime) -> None:
+        """Note that a message was taken from a queue."""
+        known = self.taken.get(queue)
+        if known is None or stamp > known:
+            self.taken[queue] = stamp
+
+    def cancel(self, instance_id: str, wait_id: str) -> None:
+        """Tell whoever works for this wait here that it may stop."""
+        for (instance, wait, _), held in list(self.held.items()):
+            if instance == instance_id and wait == wait_id:
+                held.cancel()
+
+    def long_held(self, before: datetime) -> list[Hold]:
+        """Return what has been held since before a time."""
+        return [hold for hold, held in list(self.held.items()) if held.since < before]
+
+
+class Heartbeat:
+    """Writes the presence of this process, three times per lease."""
+
+    def __init__(
+        self, presence: Presence, clock: DatabaseClock, lease_seconds: float, open_waits: "OpenWaits", renew: "Renew"
+    ) -> None:
+        self._presence = presence
+        self._clock = clock
+        self._lease = timedelta(seconds=lease_seconds)
+        self._open_waits = open_waits
+        self._renew = renew
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
+        self._started_at = clock.now()
+
+    def start(self) -> None:
+        """Write the first heartbeat, then go on beside."""
+        self.beat()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End, and leave: what this process held is free at once."""
+        self._stopped.set()
+        self._thread.join()
+        try:
+            models.Node.objects.filter(pk=self._presence.id).delete()
+        except DatabaseError:
+            log.warning("heartbeat.leave", exc_info=True)
+
+    def _run(self) -> None:
+        while not self._stopped.wait(self._lease.total_seconds() / 3):
+            self.beat()
+
+    def beat(self) -> None:
+        """Write what this process does, learn who lives, and stop what nobody waits for any more. Never raises."""
+        try:
+            self._write()
+            self._drop_closed()
+        except DatabaseError as error:
+            log.warning("heartbeat.missed", extra={"error": str(error)})
+
+    def _write(self) -> None:
+        presence, now = self._presence, self._clock.now()
+        held = presence.long_held(now - self._lease / 3)
+        models.Node.objects.update_or_create(
+            pk=presence.id,
+            defaults={
+                "name": presence.name,
+                "roles": presence.roles,
+                "started_at": self._started_at,
+                "seen_at": now,
+                "taken": {queue: stamp.isoformat() for queue, stamp in list(presence.taken.items())},
+                "held": [list(hold) for hold in held],
+            },
+        )
+        living = models.Node.objects.filter(seen_at__gt=now - self._lease).values_list("pk", flat=True)
+        presence.living = frozenset(map(str, living))
+        self._renew(held)
+
+    def _drop_closed(self) -> None:
+        held = self._presence.long_held(self._clock.now() - self._lease / 3)
+        if not held:
+            return
+        still_open = self._open_waits({instance for instance, _, _ in held})
+        for instance, wait, ring in held:
+            if (instance, wait) not in still_open:
+                self._presence.cancel(instance, wait)
+
+
+OpenWaits = Callable[[Iterable[str]], set[tuple[str, str]]]
+"""Instances to those of their waits that are open."""
+
+Renew = Callable[[Iterable[Hold]], None]
+"""Keeps the claims of what is held from expiring."""
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

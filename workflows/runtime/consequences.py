@@ -1,0 +1,113 @@
+"""What follows a commit: pools are rung, children begun, parents told, those who wait for an end woken.
+
+All of it may be lost by a crash, and all of it may be done twice: the sweeper does again what is missing,
+and every receiver recognises a repetition.
+"""
+
+import logging
+from collections.abc import Sequence
+
+from django.db import DatabaseError
+
+from workflows.engine import State, facts
+from workflows.engine.commands import Cancel, Command, ContinueLater, Finish, StartChild
+from workflows.runtime.children import Children
+from workflows.runtime.clock import DatabaseClock
+from workflows.runtime.endings import Endings
+from workflows.runtime.graves import bury
+from workflows.runtime.ports import Dispatcher, DispatchError
+from workflows.runtime.records import Records, UnreachableError
+from workflows.runtime.step import Submit, Taken
+
+log = logging.getLogger("lemline.consequences")
+
+RING_AGAIN_SECONDS = 1.0
+"""After a failed ring, when a timekeeper tries again."""
+
+
+class Consequences:
+    """Carries out commands after the commit that recorded them."""
+
+    def __init__(
+        self,
+        records: Records,
+        dispatcher: Dispatcher,
+        clock: DatabaseClock,
+        children: Children,
+        endings: Endings,
+        submit: Submit,
+    ) -> None:
+        self._records = records
+        self._dispatcher = dispatcher
+        self._clock = clock
+        self._children = children
+        self._endings = endings
+        self._submit = submit
+
+    def follow(self, taken: Sequence[Taken]) -> None:
+        """Do what these steps asked for. Never raises."""
+        self._ring(taken)
+        for each in taken:
+            if each.commands:
+                self._carry_out(each)
+
+    def _ring(self, taken: Sequence[Taken]) -> None:
+        deliveries = [delivery for each in taken for delivery in each.deliveries()]
+        if not deliveries:
+            return
+        try:
+            self._dispatcher.dispatch(deliveries)
+        except DispatchError as error:
+            log.warning("broker.away", extra={"error": str(error), "waiting": len(deliveries)})
+            self._postpone(sorted({delivery.instance_id for delivery in deliveries}))
+
+    def _postpone(self, ids: Sequence[str]) -> None:
+        try:
+            self._records.postpone(ids, RING_AGAIN_SECONDS)
+        except UnreachableError as error:
+            # The sweeper finds them: nobody holds these waits, and their queues move past them.
+            log.warning("database.away", extra={"error": str(error), "waiting": len(ids)})
+
+    def _carry_out(self, taken: Taken) -> None:
+        for command in taken.commands:
+            try:
+                self._do(taken, command)
+            except (DatabaseError, UnreachableError) as error:
+                log.warning("consequence.deferred", extra={"instance_id": taken.instance_id, "error": str(error)})
+        before, after = taken.subject.state.status, taken.state.status
+        if before != after and "suspended" in (before, after):
+            self._pass_down(taken.state, after)
+
+    def _do(self, taken: Taken, command: Command) -> None:
+        match command:
+            case StartChild() if command.wait_id in taken.state.waits:
+                self._children.begin(taken.instance_id, taken.subject.priority, command)
+            case ContinueLater():
+                self._submit(taken.instance_id, facts.Continued(at=self._clock.now(), wait_id=command.wait_id))
+            case Cancel(kind="activity"):
+                self._dispatcher.cancel(taken.instance_id, command.wait_id)
+            case Cancel(kind="child"):
+                self._submit(command.child_id, facts.CancelRequested(at=self._clock.now(), reason="the parent dropped it"))
+            case Finish():
+                self._finish(taken)
+            case _:
+                pass
+
+    def _pass_down(self, state: State, status: str) -> None:
+        """Suspend or resume the children that the instance waits for."""
+        now = self._clock.now()
+        for wait in state.waits.values():
+            if wait.kind == "child":
+                reason = "the parent was suspended" if status == "suspended" else "the parent goes on"
+                fact = facts.SuspendRequested if status == "suspended" else facts.ResumeRequested
+                self._submit(wait.command().child_id, fact(at=now, reason=reason))
+
+    def bury(self, instance_id: str, error: Exception) -> None:
+        """Fault an instance whose step cannot be taken."""
+        bury(instance_id, error, self._clock)
+        self._endings.announce(instance_id)
+
+    def _finish(self, taken: Taken) -> None:
+        self._endings.announce(taken.instance_id)
+        if taken.state.parent_wait:
+            self._children.tell_of(taken)

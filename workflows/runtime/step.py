@@ -1,0 +1,305 @@
+"""One instance's share of a transaction: facts in, changed rows and consequences out. Writes nothing itself."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Protocol
+
+import msgspec
+
+from workflows.dsl.jsontext import encode
+from workflows.engine import (
+    Data,
+    PhaseChange,
+    State,
+    TaskRun,
+    advance,
+    decode_state,
+    encode_state,
+    facts,
+    new_state,
+)
+from workflows.engine.commands import Command, Finish, Publish, RunActivity
+from workflows.engine.problems import Problem
+from workflows.runtime.definitions import Definitions, Registered
+from workflows.runtime.ports import Delivery, Settled
+from workflows.runtime.records import Birth, Changes, Checkpointed, HistoryRow, Phase, Row, pack
+from workflows.runtime.seal import seal_of
+from workflows.runtime.views import InstanceView, left_out
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """Not the engine's fact but the runtime's: see what of this instance is due, and ring what was not rung."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """The parent is known to have learnt of this instance's end."""
+
+
+AnyFact = facts.Fact | Due | Told
+
+
+class Submit(Protocol):
+    """Hands a fact to the stepper."""
+
+    def __call__(self, instance_id: str, fact: AnyFact, settled: Settled | None = None) -> None:
+        """`settled` is called once the fact's step is committed."""
+        ...
+
+
+class Begin(Protocol):
+    """Hands an instance that is to be to the stepper."""
+
+    def __call__(self, birth: Birth, settled: Settled) -> None:
+        """`settled` is called once the instance is stored, or found to exist."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """An instance as a step finds it."""
+
+    instance_id: str
+    registered: Registered
+    priority: int
+    step: int
+    """Steps committed so far."""
+
+    state: State
+    due_at: datetime | None = None
+    birth: Birth | None = None
+
+
+@dataclass(slots=True)
+class Taken:
+    """A subject after its facts, and what must happen once this is committed."""
+
+    subject: Subject
+    state: State
+    step: int
+    changed: bool
+    rerung: bool = False
+    """Whether every open wait is to be rung again, with the ring number it has."""
+
+    commands: list[Command] = field(default_factory=list)
+    records: list[tuple[int, TaskRun | PhaseChange]] = field(default_factory=list)
+    """With the number of the step that made them."""
+
+    told: bool = False
+    deferred: bool = False
+    """Whether the rows of a new instance are written before its first step, which takes long."""
+
+    @property
+    def instance_id(self) -> str:
+        """Which instance this is."""
+        return self.subject.instance_id
+
+    def deliveries(self) -> Iterable[Delivery]:
+        """Yield the activities to ring for. What was wanted and dropped again within the batch is not."""
+        waits = self.state.waits
+        wanted = [wait.command() for wait in waits.values() if wait.kind == "activity"] if self.rerung else self.commands
+        if self.state.status == "suspended":
+            return
+        for command in wanted:
+            if isinstance(command, RunActivity) and command.wait_id in waits:
+                yield Delivery(
+                    self.instance_id, self.subject.registered.key, self.subject.priority, self.step, self.state.seal, command
+                )
+
+
+class Steps:
+    """Applies facts to subjects."""
+
+    def __init__(
+        self, definitions: Definitions, *, secret_exists: Callable[[str], bool], history: "HistoryPolicy", look_seconds: float
+    ) -> None:
+        self._definitions = definitions
+        self._secret_exists = secret_exists
+        self._history = history
+        self._look_after = timedelta(seconds=look_seconds)
+
+    def subject(self, row: Row) -> Subject:
+        """Return the subject of a checkpoint."""
+        state = decode_state(row.state, row.input)
+        registered = self._definitions.get(row.definition)
+        return Subject(row.instance_id, registered, row.priority, row.step, state, row.due_at)
+
+    def unborn(self, birth: Birth) -> Subject:
+        """Return the subject of an instance that is to be."""
+        state = new_state(
+            instance_id=birth.instance_id, input=Data(text=birth.input), seal=seal_of(birth.instance_id),
+            parent=birth.parent or "", parent_wait=birth.parent_wait,
+        )  # fmt: skip
+        registered = self._definitions.get(birth.definition)
+        return Subject(birth.instance_id, registered, birth.priority, 0, state, birth.start_at, birth)
+
+    def take(self, subject: Subject, given: Sequence[AnyFact], now: datetime) -> Taken:
+        """Apply facts in their order, timers last: an answer that is here beats a timeout that is due."""
+        taken = Taken(subject, subject.state, subject.step, changed=False)
+        for fact in sorted(given, key=_is_timer):
+            if isinstance(fact, Told):
+                taken.told = True
+            elif isinstance(fact, Due):
+                self._take_due(taken, now)
+            else:
+                self._apply(taken, fact)
+        return taken
+
+    def deferred(self, subject: Subject, now: datetime) -> Taken:
+        """Return a new instance without its first step: a timekeeper would begin it if this process died."""
+        return Taken(replace(subject, due_at=now), subject.state, subject.step, changed=False, deferred=True)
+
+    def _take_due(self, taken: Taken, now: datetime) -> None:
+        state = taken.state
+        if state.status == "pending":
+            if taken.subject.due_at is None or taken.subject.due_at <= now:
+                self._apply(taken, self.started(taken.subject.registered, now))
+            return
+        timers = sorted((wait.due_at, name) for name, wait in state.waits.items() if wait.due_at and wait.due_at <= now)
+        for _, name in timers:
+            self._apply(taken, facts.TimerFired(at=now, wait_id=name))
+        due = state.due_at()
+        # A due row without a due timer is one whose ring could not be published: the mark of a broker that was away.
+        taken.rerung = taken.subject.due_at is not None and taken.subject.due_at <= now and (due is None or due > now)
+
+    def _apply(self, taken: Taken, fact: facts.Fact) -> None:
+        step = advance(taken.subject.registered.definition, taken.state, fact)
+        if not step.changed:
+            return
+        taken.state = step.state
+        taken.step += 1
+        taken.changed = True
+        taken.commands.extend(step.commands)
+        number = taken.step
+        taken.records.extend([(number, record) for record in step.records])
+
+    def started(self, registered: Registered, now: datetime) -> facts.Started:
+        """Return the fact that begins an instance of this definition."""
+        missing = tuple(name for name in registered.definition.secrets if not self._secret_exists(name))
+        return facts.Started(at=now, missing_secrets=missing)
+
+    def write(self, taken: Taken, now: datetime, changes: Changes) -> None:
+        """Add what this subject's step changes to the transaction."""
+        subject, state = taken.subject, taken.state
+        if not (taken.changed or taken.told or taken.rerung or subject.birth):
+            return
+        after = None if self._is_forgotten(taken) else self._checkpoint(taken, now)
+        if subject.birth is not None:
+            changes.births.append((subject.birth, _phase(state, now), after))
+        else:
+            self._write_known(taken, after, now, changes)
+        self._history.write(taken, changes)
+        changes.events.extend(_event(command.event, now) for command in taken.commands if isinstance(command, Publish))
+
+    def _write_known(self, taken: Taken, after: Checkpointed | None, now: datetime, changes: Changes) -> None:
+        if after is None:
+            changes.removed.append(taken.instance_id)
+        else:
+            changes.checkpoints.append(after)
+        if taken.changed and taken.state.status != taken.subject.state.status:
+            changes.phases.append(_phase(taken.state, now))
+
+    def _is_forgotten(self, taken: Taken) -> bool:
+        """Nothing is left to remember of an instance that completed, once a waiting parent knows of it."""
+        return taken.state.status == "completed" and (taken.told or not taken.state.parent_wait)
+
+    def _checkpoint(self, taken: Taken, now: datetime) -> Checkpointed:
+        state = taken.state
+        untold = state.is_final and bool(state.parent_wait) and not taken.told
+        has_work = untold or (not state.is_final and state.has_open_activities())
+        waits_to_begin = state.status == "pending" and not taken.changed
+        return Checkpointed(
+            instance_id=taken.instance_id,
+            before=taken.subject.step,
+            step=taken.step,
+            state=pack(encode_state(state)),
+            due_at=taken.subject.due_at if waits_to_begin else state.due_at(),
+            leased_until=now + self._look_after if has_work else None,
+            has_open_work=has_work,
+            parked=state.is_final,
+        )
+
+
+def view(taken: Taken, now: datetime) -> InstanceView | None:
+    """Return what a caller sees of an instance that has just begun; None for others, which are read."""
+    birth = taken.subject.birth
+    if birth is None:
+        return None
+    phase = _phase(taken.state, now)
+    return InstanceView(
+        id=birth.instance_id, namespace=birth.namespace, workflow=birth.workflow, version=birth.version,
+        status=phase.status, priority=birth.priority, labels=msgspec.json.decode(birth.labels), input=birth.input,
+        output=phase.output, context=taken.state.shared.text, problem=phase.problem,
+        positions=tuple(taken.state.positions()), parent=birth.parent, created_at=birth.created_at,
+        started_at=phase.started_at, ended_at=phase.ended_at,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryPolicy:
+    """Which runs of tasks are kept, and how much of their data."""
+
+    level: str
+    """`off`, `activities` or `tasks`."""
+
+    limit_bytes: int
+    """Inputs and outputs above this are left out, with their size."""
+
+    def write(self, taken: Taken, changes: Changes) -> None:
+        """Add the rows of a step's records. Phases are always kept."""
+        last, ordinal = 0, 0
+        for step, record in taken.records:
+            ordinal = ordinal + 1 if step == last else 0
+            last = step
+            if isinstance(record, PhaseChange):
+                changes.history.append(_phase_row(taken.instance_id, step, ordinal, record))
+            elif self._keeps(record):
+                changes.history.append(self._run_row(taken.instance_id, step, ordinal, record))
+
+    def _keeps(self, run: TaskRun) -> bool:
+        return self.level == "tasks" or (self.level == "activities" and run.kind in ("call", "run"))
+
+    def _run_row(self, instance: str, step: int, ordinal: int, run: TaskRun) -> HistoryRow:
+        return (
+            instance, step, ordinal, False, run.position, run.name, run.kind, run.status, run.attempt, run.iteration,
+            run.started_at, run.ended_at, run.pool or "", run.worker or "",
+            self._kept(run.input), None if run.output is None else self._kept(run.output), _problem_text(run.problem), "", "",
+        )  # fmt: skip
+
+    def _kept(self, data: Data) -> bytes:
+        text = data.text
+        return text if len(text) <= self.limit_bytes else encode(left_out(len(text), ""))
+
+
+def _phase_row(instance: str, step: int, ordinal: int, change: PhaseChange) -> HistoryRow:
+    return (
+        instance, step, ordinal, True, "", "", "", change.status, 1, None, None, change.at, "", "", None, None, None,
+        change.reason, change.by,
+    )  # fmt: skip
+
+
+def _phase(state: State, now: datetime) -> Phase:
+    return Phase(
+        instance_id=state.instance_id,
+        status=state.status,
+        started_at=state.started_at,
+        ended_at=now if state.is_final else None,
+        output=None if state.result is None else state.result.text,
+        context=state.shared.text if state.is_final else None,
+        problem=_problem_text(state.problem),
+        problem_type="" if state.problem is None else state.problem.type[:255],
+    )
+
+
+def _problem_text(problem: Problem | None) -> bytes | None:
+    return None if problem is None else msgspec.json.encode(problem)
+
+
+def _event(event: "dict[str, object]", now: datetime) -> tuple[object, ...]:
+    return ("", event["source"], event["id"], event["type"], encode(event), now, None)
+
+
+def _is_timer(fact: AnyFact) -> bool:
+    return isinstance(fact, Due | facts.TimerFired)
