@@ -9,7 +9,7 @@ import threading
 import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from django.db import DatabaseError
 
@@ -139,5 +139,3 @@ OpenWaits = Callable[[Iterable[str]], set[tuple[str, str]]]
 
 Renew = Callable[[Iterable[Hold]], None]
 """Keeps the claims of what is held from expiring."""
-
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

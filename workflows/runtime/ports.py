@@ -1,6 +1,6 @@
 """The seams between the runtime and what it works with."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -45,6 +45,34 @@ class Dispatcher(Protocol):
 
     def cancel(self, instance_id: str, wait_id: str) -> None:
         """Tell whoever works for this wait that it may stop. A hint: never raises, may be lost."""
+        ...
+
+
+class Queues(Protocol):
+    """What the sweeper asks about the queues."""
+
+    def queue_of(self, command: RunActivity, priority: int) -> str:
+        """Return the name under which workers report what they took from this activity's queue and level."""
+        ...
+
+    def depths(self) -> Mapping[str, int]:
+        """Return the messages waiting per queue and level, none of them taken yet.
+
+        Raises:
+            DispatchError: The broker is away.
+        """
+        ...
+
+    def died_with(self, instance_id: str, wait_id: str, ring: int) -> bool:
+        """Return whether a process that is dead had begun this ring."""
+        ...
+
+
+class Workers(Dispatcher, Queues, Protocol):
+    """All that the runtime knows of those who do the work."""
+
+    def function(self, name: str) -> object | None:
+        """Return the registered Python function of this name, `name` or `name:version`; None without one."""
         ...
 
 

@@ -7,6 +7,7 @@ The connection is Django's own, in autocommit; BEGIN and COMMIT are part of the 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 import psycopg2
 from django.db import connections
@@ -119,6 +120,30 @@ class PostgresRecords:
         sql = "SELECT instance::text, step FROM workflows_checkpoint WHERE instance = ANY(%s::uuid[])"
         return dict(self._fetch(self._cursor(), sql, (list(ids),)))
 
+    def now(self) -> datetime:
+        """Ask."""
+        [(now,)] = self._fetch(self._cursor(), "SELECT clock_timestamp()", ())
+        moment: datetime = now
+        return moment
+
+    def open_work(self, limit: int, after: str) -> list[Row]:
+        """Walk the index of rows with open work."""
+        sql = (
+            "FROM workflows_checkpoint c WHERE c.has_open_work AND c.instance > %s::uuid"
+            " AND c.leased_until <= clock_timestamp() ORDER BY c.instance LIMIT %s"
+        )
+        found = self._fetch(self._cursor(), _ROW + sql, (after or str(UUID(int=0)), limit))
+        return [_row(values) for values in found]
+
+    def looked(self, ids: Sequence[str], seconds: float) -> None:
+        """Set `leased_until`."""
+        sql = (
+            "UPDATE workflows_checkpoint SET leased_until = clock_timestamp() + %s * interval '1 second'"
+            " WHERE instance IN (SELECT instance FROM workflows_checkpoint WHERE instance = ANY(%s::uuid[])"
+            " ORDER BY instance FOR UPDATE SKIP LOCKED)"
+        )
+        self._run(self._cursor(), sql, (seconds, list(ids)))
+
     def due(self, limit: int) -> tuple[list[str], datetime]:
         """Walk the index of due rows."""
         sql = (
@@ -127,8 +152,7 @@ class PostgresRecords:
         )
         found = self._fetch(self._cursor(), sql, (limit,))
         if not found:
-            [(now,)] = self._fetch(self._cursor(), "SELECT clock_timestamp()", ())
-            return [], now
+            return [], self.now()
         return [values[0] for values in found], found[0][1]
 
     def postpone(self, ids: Sequence[str], seconds: float) -> None:

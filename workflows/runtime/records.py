@@ -181,6 +181,19 @@ class Records(Protocol):
         """Return the step numbers of these instances; those without a checkpoint are absent."""
         ...
 
+    def now(self) -> datetime:
+        """Return the database's time."""
+        ...
+
+    def open_work(self, limit: int, after: str) -> list[Row]:
+        """Return instances with open work that the sweeper has not looked at for a while, in the order of their
+        ids, those after an id; the empty text for all."""
+        ...
+
+    def looked(self, ids: Sequence[str], seconds: float) -> None:
+        """Have the sweeper leave these alone for so many seconds. Rows that somebody holds are passed over."""
+        ...
+
     def due(self, limit: int) -> tuple[list[str], datetime]:
         """Return instances whose time has come, the most overdue first, and the database's time."""
         ...

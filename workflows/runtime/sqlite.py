@@ -30,7 +30,8 @@ from workflows.runtime.records import (
     unpack,
 )
 
-_ROW = "SELECT instance, definition, priority, step, state, input, due_at FROM workflows_checkpoint WHERE instance IN "
+_COLUMNS = "SELECT instance, definition, priority, step, state, input, due_at"
+_ROW = _COLUMNS + " FROM workflows_checkpoint WHERE instance IN "
 _UPDATE = (
     "UPDATE workflows_checkpoint SET step = ?, state = ?, due_at = ?, leased_until = ?, has_open_work = ?, parked = ?"
     " WHERE instance = ? AND step = ?"
@@ -92,6 +93,24 @@ class SqliteRecords:
         sql = f"SELECT instance, step FROM workflows_checkpoint WHERE instance IN {_places(ids)}"
         found = self._run(self._connection(), sql, [_hex(instance) for instance in ids])
         return {str(UUID(instance)): step for instance, step in found}
+
+    def now(self) -> datetime:
+        """The one machine's time is the database's."""
+        return datetime.now(UTC)
+
+    def open_work(self, limit: int, after: str) -> list[Row]:
+        """Walk the index of rows with open work."""
+        sql = (
+            f"{_COLUMNS} FROM workflows_checkpoint WHERE has_open_work AND instance > ? AND leased_until <= ?"
+            " ORDER BY instance LIMIT ?"
+        )
+        return list(map(_row, self._run(self._connection(), sql, (_hex(after), _moment(self.now()), limit))))
+
+    def looked(self, ids: Sequence[str], seconds: float) -> None:
+        """Set `leased_until`."""
+        moment = _moment(self.now() + timedelta(seconds=seconds))
+        sql = "UPDATE workflows_checkpoint SET leased_until = ? WHERE instance = ?"
+        self._run_many(self._connection(), sql, [(moment, _hex(instance)) for instance in ids])
 
     def due(self, limit: int) -> tuple[list[str], datetime]:
         """Walk the index of due rows."""

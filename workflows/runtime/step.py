@@ -52,7 +52,7 @@ class Submit(Protocol):
 class Begin(Protocol):
     """Hands an instance that is to be to the stepper."""
 
-    def __call__(self, birth: Birth, settled: Settled) -> None:
+    def __call__(self, birth: Birth, settled: Settled) -> object:
         """`settled` is called once the instance is stored, or found to exist."""
         ...
 

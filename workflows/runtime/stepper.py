@@ -11,6 +11,7 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from workflows.engine import facts
 from workflows.engine.expressions import SandboxNeeded, sandbox_forbidden
@@ -35,6 +36,9 @@ ASIDE = 4
 """Instances that may be advanced beside the batches at once, because an expression of theirs may not end."""
 
 
+_stage_lock = threading.Lock()
+
+
 @dataclass(slots=True)
 class Work:
     """One instance's share of a batch."""
@@ -49,6 +53,22 @@ class Work:
     skipped: int = 0
     uncertain: bool = False
     """Whether a commit that held it may have happened unseen."""
+
+    stage: Literal["waiting", "begun", "withdrawn"] = "waiting"
+
+    def begun(self) -> bool:
+        """Take it for good, unless it was withdrawn."""
+        with _stage_lock:
+            if self.stage == "waiting":
+                self.stage = "begun"
+            return self.stage == "begun"
+
+    def withdraw(self) -> bool:
+        """Take it back, unless it was begun: then it is or will be stored."""
+        with _stage_lock:
+            if self.stage == "waiting":
+                self.stage = "withdrawn"
+            return self.stage == "withdrawn"
 
     def settle(self, outcome: Outcome) -> None:
         """Answer everybody who waits for it."""
@@ -94,9 +114,11 @@ class Stepper:
         """Hand over a fact. `settled` is called in the stepper's thread and must be quick."""
         self._inbox.put(Work(instance_id, [fact], [] if settled is None else [settled]))
 
-    def begin(self, birth: Birth, settled: Settled) -> None:
+    def begin(self, birth: Birth, settled: Settled) -> Work:
         """Hand over an instance that is to be; its first step is taken with its rows, unless it starts later."""
-        self._inbox.put(Work(birth.instance_id, [Due()], [settled], birth))
+        work = Work(birth.instance_id, [Due()], [settled], birth)
+        self._inbox.put(work)
+        return work
 
     def _run(self) -> None:
         while True:
@@ -175,6 +197,8 @@ class Stepper:
         changes = Changes()
         done: list[tuple[Work, Taken | None]] = []
         for work in works:
+            if work.birth is not None and not work.begun():
+                continue
             if work.instance_id in locked.busy:
                 work.skipped += 1
                 self._postponed.append(work)

@@ -1,0 +1,126 @@
+"""What one process has of the runtime: a clock, records, a stepper, and the way to the workers."""
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+
+from django.conf import settings
+from django.db import connection
+from django.utils.module_loading import import_string
+
+from workflows import models
+from workflows.runtime.children import Children
+from workflows.runtime.clock import DatabaseClock
+from workflows.runtime.consequences import Consequences
+from workflows.runtime.definitions import Definitions
+from workflows.runtime.endings import Endings
+from workflows.runtime.ports import Secrets, Workers
+from workflows.runtime.postgres import PostgresRecords
+from workflows.runtime.records import Records
+from workflows.runtime.secrets import ProvidedSecrets
+from workflows.runtime.sqlite import SqliteRecords
+from workflows.runtime.step import HistoryPolicy, Steps
+from workflows.runtime.stepper import Stepper
+
+log = logging.getLogger("lemline.process")
+
+LATEST_SECONDS = 1.0
+"""How long a process may go on starting what was the latest version."""
+
+
+class Process:
+    """The runtime of this process. Its stepper runs from the first use on."""
+
+    def __init__(self, workers: Workers) -> None:
+        config = settings.LEMLINE
+        self.workers = workers
+        self.clock = DatabaseClock()
+        self.records = make_records()
+        self.definitions = Definitions(config.cache.definitions)
+        self.secrets: Secrets = ProvidedSecrets(config.secrets.folder, config.secrets.prefix)
+        self.endings = Endings()
+        self.steps = Steps(
+            self.definitions,
+            secret_exists=self.has_secret,
+            history=HistoryPolicy(config.history.level, config.history.limit),
+            look_seconds=config.durability.lease.total_seconds() / 3,
+        )
+        self.stepper = Stepper(self.records, self.clock, self.steps)
+        self.children = Children(self.clock, self.stepper.begin, self.stepper.submit)
+        self.stepper.consequences = Consequences(
+            self.records, workers, self.clock, self.children, self.endings, self.stepper.submit
+        )
+        self._latest: dict[tuple[str, str, str], tuple[float, models.Definition | None]] = {}
+
+    @property
+    def functions(self) -> Callable[[str], object | None]:
+        """Looks up a registered Python function by name."""
+        return self.workers.function
+
+    def has_secret(self, name: str) -> bool:
+        """Return whether a provider has a secret."""
+        try:
+            self.secrets.read(name)
+        except KeyError:
+            return False
+        return True
+
+    def resolve(self, namespace: str, name: str, version: str) -> models.Definition | None:
+        """Return the definition to start, as of at most a second ago."""
+        key, now = (namespace, name, version), time.monotonic()
+        seen, known = self._latest.get(key, (0.0, None))
+        if known is None or now - seen > LATEST_SECONDS:
+            known = models.Definition.objects.named(namespace, name, version)
+            self._latest[key] = (now, known)
+        return known
+
+    def forget_latest(self) -> None:
+        """What was just registered or deleted here counts here at once."""
+        self._latest.clear()
+
+
+def make_records() -> Records:
+    """Return the records of the default database."""
+    return PostgresRecords() if connection.vendor == "postgresql" else SqliteRecords()
+
+
+_current: Process | None = None
+_lock = threading.Lock()
+
+
+def current() -> Process:
+    """Return this process's runtime, assembled and started at the first call."""
+    if _current is not None:
+        return _current
+    return begin(import_string(settings.LEMLINE_WORKERS))
+
+
+def begin(workers: Callable[[], Workers]) -> Process:
+    """Assemble and start this process's runtime with these workers, unless it has begun."""
+    global _current
+    with _lock:
+        if _current is None:
+            process = Process(workers())
+            process.stepper.start()
+            _current = process
+        return _current
+
+
+def end() -> None:
+    """Take what has arrived, and end this process's runtime."""
+    global _current
+    with _lock:
+        process, _current = _current, None
+    if process is not None:
+        process.stepper.stop()
+
+
+def _forget() -> None:
+    """Threads do not survive a fork: a child begins anew."""
+    global _current, _lock
+    _current, _lock = None, threading.Lock()
+
+
+os.register_at_fork(after_in_child=_forget)

@@ -1,0 +1,175 @@
+"""Rings again for what nobody works on any more, and repairs what a crash left half told.
+
+A ring is lost when its queue has moved past it (a later message was taken from that queue, or the queue
+was seen empty), two thirds of a lease have gone by since that was seen, and no living process holds the
+wait: each process reports within a third of a lease what it has held for longer than a third.
+"""
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from django.db import DatabaseError
+
+from workflows import models
+from workflows.engine import State, Wait, decode_state, facts
+from workflows.engine.commands import RunActivity, StartChild
+from workflows.runtime.children import Children
+from workflows.runtime.clock import DatabaseClock
+from workflows.runtime.cluster import Hold
+from workflows.runtime.ports import DispatchError, Queues
+from workflows.runtime.records import ContentionError, Records, Row, UnreachableError
+from workflows.runtime.step import Submit
+
+log = logging.getLogger("lemline.sweeper")
+
+BATCH = 500
+"""Checkpoints read at once."""
+
+
+@dataclass(slots=True)
+class Frontier:
+    """Up to which stamp each queue is known to have been emptied, and since when that is known."""
+
+    sightings: dict[str, deque[tuple[datetime, datetime]]] = field(default_factory=dict)
+    """Queue to (when it was seen, stamp before which nothing was left)."""
+
+    def see(self, queue: str, seen_at: datetime, stamp: datetime) -> None:
+        """Note that nothing with an earlier stamp was left in a queue."""
+        known = self.sightings.setdefault(queue, deque())
+        if not known or stamp > known[-1][1]:
+            known.append((seen_at, stamp))
+
+    def passed(self, queue: str, stamp: datetime, before: datetime) -> bool:
+        """Return whether a queue was seen past this stamp before a time. Forgets what later sightings cover."""
+        known = self.sightings.get(queue)
+        if not known:
+            return False
+        while len(known) > 1 and known[1][0] <= before:
+            known.popleft()
+        seen_at, past = known[0]
+        return seen_at <= before and stamp < past
+
+
+class Sweeper:
+    """A thread that walks the instances with open work."""
+
+    def __init__(
+        self,
+        records: Records,
+        clock: DatabaseClock,
+        queues: Queues,
+        children: Children,
+        submit: Submit,
+        lease_seconds: float,
+    ) -> None:
+        self._records = records
+        self._clock = clock
+        self._queues = queues
+        self._children = children
+        self._submit = submit
+        self._lease = timedelta(seconds=lease_seconds)
+        self._frontier = Frontier()
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="sweeper", daemon=True)
+
+    def start(self) -> None:
+        """Begin to walk."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End after the batch in hand."""
+        self._stopped.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        pause = min(1.0, self._lease.total_seconds() / 10)
+        while not self._stopped.wait(pause):
+            try:
+                self.sweep()
+            except (UnreachableError, ContentionError, DatabaseError) as error:
+                # No verdict without a look: whoever came back with the database heartbeats first.
+                self._frontier = Frontier()
+                log.warning("sweeper.waits", extra={"error": str(error)})
+
+    def sweep(self) -> None:
+        """Look once at everything whose time to be looked at has come."""
+        self._clock.set(self._records.now())
+        now = self._clock.now()
+        held = self._look_at_nodes(now)
+        self._look_at_queues(now)
+        last = ""
+        while rows := self._records.open_work(BATCH, last):
+            for row in rows:
+                self._judge(row, held, now)
+            self._records.looked([row.instance_id for row in rows], self._lease.total_seconds() / 3)
+            last = rows[-1].instance_id
+
+    def _look_at_nodes(self, now: datetime) -> Mapping[Hold, bool]:
+        held: dict[Hold, bool] = {}
+        for node in models.Node.objects.all():
+            if node.seen_at > now - self._lease:
+                held.update({(instance, wait, ring): True for instance, wait, ring in node.held})
+            for queue, stamp in node.taken.items():
+                self._frontier.see(queue, now, datetime.fromisoformat(stamp))
+        models.Node.objects.filter(seen_at__lt=now - 10 * self._lease).delete()
+        return held
+
+    def _look_at_queues(self, now: datetime) -> None:
+        try:
+            depths = self._queues.depths()
+        except DispatchError as error:
+            log.warning("broker.away", extra={"error": str(error)})
+            return
+        for queue, depth in depths.items():
+            if not depth:
+                self._frontier.see(queue, now, now)
+
+    def _judge(self, row: Row, held: Mapping[Hold, bool], now: datetime) -> None:
+        state = decode_state(row.state, row.input)
+        if state.is_final:
+            self._tell_again(row.instance_id)
+            return
+        if state.status == "suspended":
+            return
+        for wait_id, wait in state.waits.items():
+            if wait.kind == "activity":
+                self._judge_activity(row, wait_id, wait, held, now)
+            elif wait.kind == "child":
+                self._judge_child(row, wait)
+            elif wait.kind == "continue" and wait.rung_at and wait.rung_at < now - self._lease * 2 / 3:
+                self._submit(row.instance_id, facts.Continued(at=now, wait_id=wait_id))
+
+    def _judge_activity(self, row: Row, wait_id: str, wait: Wait, held: Mapping[Hold, bool], now: datetime) -> None:
+        command = wait.command()
+        if not isinstance(command, RunActivity) or (row.instance_id, wait_id, wait.ring) in held:
+            return
+        queue = self._queues.queue_of(command, row.priority)
+        if self._frontier.passed(queue, command.rung_at, now - self._lease * 2 / 3):
+            blamed = self._queues.died_with(row.instance_id, wait_id, wait.ring)
+            log.info("ring.lost", extra={"instance_id": row.instance_id, "wait": wait_id, "ring": wait.ring, "queue": queue})
+            self._submit(row.instance_id, facts.ActivityLost(at=now, wait_id=wait_id, ring=wait.ring, blamed=blamed))
+
+    def _judge_child(self, row: Row, wait: Wait) -> None:
+        command = wait.command()
+        if not isinstance(command, StartChild):
+            return
+        child = models.Instance.objects.filter(pk=command.child_id).first()
+        if child is None or not command.awaited:
+            self._children.begin(row.instance_id, row.priority, command)
+        elif child.ended_at is not None:
+            self._children.tell(child)
+
+    def _tell_again(self, child_id: str) -> None:
+        child = models.Instance.objects.filter(pk=child_id).first()
+        if child is not None:
+            self._children.tell(child)
+
+
+def open_waits(rows: Iterable[Row]) -> set[tuple[str, str]]:
+    """Return instance and wait of everything that is open in these checkpoints and may be worked on."""
+    states: Iterable[State] = (decode_state(row.state, row.input) for row in rows)
+    return {(state.instance_id, wait) for state in states if state.status != "suspended" for wait in state.waits}
