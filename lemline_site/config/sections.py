@@ -1,0 +1,370 @@
+"""What can be set: one frozen dataclass per key family, one field per key.
+
+A field `max_lifetime` of the section `database` is the key `lemline.database.max-lifetime` and the
+variable `LEMLINE_DATABASE_MAX_LIFETIME`. The text below a field is its entry in docs/configuration.md.
+"""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Literal
+
+from lemline_site.config.values import Bytes
+
+_KIB, _MIB, _GIB = 1024, 1024**2, 1024**3
+
+
+def _size(number: int) -> Bytes:
+    return Bytes(number)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Database:
+    """Where everything is remembered."""
+
+    url: str = "sqlite:///lemline.db"
+    """`postgresql://user:password@host:5432/name`, or `sqlite:///file` for one process. A leading `jdbc:` is read over."""
+
+    application_name: str = "lemline"
+    """How connections are named in `pg_stat_activity`."""
+
+    connect_timeout: timedelta = timedelta(seconds=5)
+    """How long to wait for a connection before the database counts as away."""
+
+    max_lifetime: timedelta | None = None
+    """Age at which a connection is replaced between two uses. Nothing: as long as it works, which is fastest;
+    set it where a proxy or a load balancer ends connections by age."""
+
+    query_timeout: timedelta = timedelta(seconds=30)
+    """PostgreSQL's `statement_timeout`: a statement that takes longer is given up and its step taken again."""
+
+    lock_timeout: timedelta = timedelta(seconds=10)
+    """PostgreSQL's `lock_timeout`. Steps skip what is locked; this bounds the few that wait."""
+
+    idle_in_transaction_timeout: timedelta = timedelta(seconds=10)
+    """PostgreSQL's `idle_in_transaction_session_timeout`: a process that stopped in a step frees its rows.
+    At most half of `lemline.execution.lease`, so that its steps are free before others take them over."""
+
+    transaction_isolation: Literal["READ_COMMITTED", "REPEATABLE_READ", "SERIALIZABLE"] = "READ_COMMITTED"
+    """Isolation of transactions. Steps hold the locks that they need, so the weakest one is right."""
+
+    busy_timeout: timedelta = timedelta(seconds=10)
+    """SQLite only: how long a writer waits for another one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Consumer:
+    """How jobs are taken."""
+
+    max_batch: int = 64
+    """Activities that became ready in one commit for one pool and priority and travel in one message, at most."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Messaging:
+    """The broker: it rings pools; what it loses is rung again."""
+
+    url: str = "memory://"
+    """`redis://host:6379/0`, `amqp://user:password@host:5672/vhost`, or `memory://` for everything in one process."""
+
+    visibility_timeout: timedelta = timedelta(minutes=15)
+    """Redis: a message that was taken and not acknowledged for so long is delivered again. Longer than the longest
+    activity saves double deliveries; those that happen do no harm."""
+
+    connections: int = 10
+    """Connections to the broker that a process keeps for publishing."""
+
+    consumer: Consumer = field(default_factory=Consumer)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DefinitionCache:
+    """Parsed definitions that a process remembers. They never change, so only their number is bounded."""
+
+    max_size: int = 1000
+    """Definitions per process."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExpressionCache:
+    """Compiled jq programs that a process remembers."""
+
+    max_size: int = 10000
+    """Programs per process, some 4 kB each."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cache:
+    """What may be forgotten at any time."""
+
+    url: str = "locmem://"
+    """`redis://host:6379/1`, shared by all processes, or `locmem://` for each process its own. A Redis that may evict;
+    the broker's may not, so give them different databases or servers."""
+
+    workflow_definitions: DefinitionCache = field(default_factory=DefinitionCache)
+    expressions: ExpressionCache = field(default_factory=ExpressionCache)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cluster:
+    """This node among others."""
+
+    node_id: str = ""
+    """Name of this node in history, admin and Flower. Default: the host's name."""
+
+    namespace: str = "lemline"
+    """Prefix of every key in Redis. Clusters that share a broker need different ones."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pool:
+    """How much of one sort of work a worker process does at the same time."""
+
+    max_size: int = 32
+    """Activities at the same time, per process."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pools:
+    """A pool per sort of work: `http` calls, `compute` for scripts and functions, `io` for the rest that waits."""
+
+    http: Pool = field(default_factory=lambda: Pool(max_size=256))
+    compute: Pool = field(default_factory=lambda: Pool(max_size=8))
+    io: Pool = field(default_factory=lambda: Pool(max_size=128))
+    maintenance: Pool = field(default_factory=lambda: Pool(max_size=2))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prioritization:
+    """Order among jobs of a pool. Level 1 is the most urgent."""
+
+    levels: int = 5
+    """Number of levels."""
+
+    default_level: int = 3
+    """Level of an instance that names none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Execution:
+    """How instances are carried forward."""
+
+    lease: timedelta = timedelta(seconds=30)
+    """How long a process may be silent before its work is given to others. Processes are heard of every third of it."""
+
+    grace: timedelta = timedelta(seconds=25)
+    """How long running activities may still take when a worker is told to stop. Below the grace of whatever stops it."""
+
+    step_batch: int = 128
+    """Instances whose facts are applied in one transaction, at most."""
+
+    max_moves: int = 1000
+    """Tasks entered or left in one step, before it lets others have their turn. Part of recorded histories."""
+
+    continuation: Literal["off", "auto"] = "off"
+    """`off`: each activity is a job of its own. `auto`: the worker that ends an activity may begin the next of the same
+    instance and pool at once, within the slice below."""
+
+    slice_tasks: int = 16
+    """With `continuation=auto`: activities in a row before the pool's queue has its turn."""
+
+    slice_time: timedelta = timedelta(milliseconds=250)
+    """With `continuation=auto`: time after which the pool's queue has its turn."""
+
+    max_recoveries: int = 3
+    """Processes that may die on one activity before its instance is faulted and kept as a dead letter."""
+
+    pools: Pools = field(default_factory=Pools)
+    prioritization: Prioritization = field(default_factory=Prioritization)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What is refused for its size. The answer names the key."""
+
+    definition: Bytes = _size(_MIB)
+    """A definition's text."""
+
+    input: Bytes = _size(8 * _MIB)
+    """The input of an instance."""
+
+    state: Bytes = _size(64 * _MIB)
+    """All that an instance carries. Above, it is faulted with a `runtime` problem."""
+
+    event: Bytes = _size(_MIB)
+    """One CloudEvent."""
+
+    events: int = 10_000
+    """CloudEvents in one request."""
+
+    response: Bytes = _size(16 * _MIB)
+    """The body of an HTTP response. Above, the call fails with a `communication` problem."""
+
+    output: Bytes = _size(16 * _MIB)
+    """What a script or a command may write to each of its outputs."""
+
+    shown: Bytes = _size(64 * _KIB)
+    """A value in lists and history; larger ones are answered as their size and a link."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class History:
+    """What is recorded besides the state, in the transaction of the step."""
+
+    level: Literal["off", "activities", "tasks"] = "tasks"
+    """`tasks`: every task that ended. `activities`: those that ran outside the engine. Phases are always recorded."""
+
+    max_value: Bytes = _size(64 * _KIB)
+    """Inputs and outputs above are recorded by their size only."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Events:
+    """CloudEvents."""
+
+    scope: Literal["shared", "namespace"] = "shared"
+    """`shared`: one bus, an event is unique on it by source and id. `namespace`: each namespace has its own."""
+
+    retention: timedelta = timedelta(days=7)
+    """How long received events are kept."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Http:
+    """Calls of HTTP services."""
+
+    timeout: timedelta = timedelta(seconds=60)
+    """The whole call, redirects included, where no `timeout` of the workflow is shorter."""
+
+    connect_timeout: timedelta = timedelta(seconds=10)
+    """Looking up the name and connecting."""
+
+    max_per_host: int = 64
+    """Connections of one process to one host and port. Calls beyond wait for one to be free."""
+
+    private_addresses: tuple[str, ...] = ()
+    """Which addresses that are not public workflows may reach: networks (`10.0.0.0/8`), `loopback`, or `all`. Empty:
+    none, so that a definition cannot ask the services beside the workers."""
+
+    user_agent: str = "lemline"
+    """What calls say they are, unless the workflow says otherwise."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expressions:
+    """jq programs that may not end run in helper processes with these limits."""
+
+    timeout: timedelta = timedelta(seconds=2)
+    """CPU and wall time of one evaluation."""
+
+    memory: Bytes = _size(512 * _MIB)
+    """Memory of a helper process."""
+
+    helpers: int = 2
+    """Helper processes per worker process, started when they are first needed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Processes:
+    """Scripts and shell commands: child processes with an emptied environment."""
+
+    timeout: timedelta = timedelta(minutes=5)
+    """The whole run, where no `timeout` of the workflow is shorter."""
+
+    memory: Bytes = _size(_GIB)
+    """Address space of a child."""
+
+    python: str = ""
+    """Interpreter for `run: script` of `python`. Default: the one that runs the worker."""
+
+    node: str = "node"
+    """Interpreter for `run: script` of `js`. Without it, scripts run in the embedded V8."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Secrets:
+    """Where the values of secrets come from. They are read when needed and never stored."""
+
+    directory: str = ""
+    """A folder with a file per secret, as Kubernetes and Docker mount them. Asked first."""
+
+    env_prefix: str = "LEMLINE_SECRET_"
+    """Variables that hold secrets: `$secrets.stripe` is `LEMLINE_SECRET_STRIPE`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Validation:
+    """How strictly definitions are read."""
+
+    strict: bool = False
+    """Refuse older and foreign spellings instead of rewriting them with a warning."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workflow:
+    """Instances and definitions."""
+
+    cleanup_after: timedelta = timedelta(days=7)
+    """Age at which ended instances and their history are deleted."""
+
+    validation: Validation = field(default_factory=Validation)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Web:
+    """The HTTP server."""
+
+    threads: int = 16
+    """Requests at the same time, per process. A request that waits for an instance's end holds one."""
+
+    allowed_hosts: tuple[str, ...] = ("*",)
+    """Names that this server answers to."""
+
+    trusted_origins: tuple[str, ...] = ()
+    """Origins that may send forms to the admin, when a proxy changes scheme or port: `https://lemline.example.com`."""
+
+    secure: bool = False
+    """Cookies over HTTPS only, and `X-Forwarded-Proto` of the proxy in front believed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Log:
+    """What processes write to standard error."""
+
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    """The least that is written. Data of workflows is written at `DEBUG` only, values of secrets never."""
+
+    format: Literal["text", "json"] = "text"
+    """`text` for people, `json` one object per line for collectors."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Everything, as it was when the process started."""
+
+    preset: Literal["none", "low", "medium", "high"] = "none"
+    """Defaults for a size of installation; every key still has its own say."""
+
+    data_dir: str = ".lemline"
+    """Folder for what this machine keeps: the generated secret key, and the services that `make up` starts."""
+
+    secret_key: str = ""
+    """Signs sessions and marks of secrets. The same on every node; generated into the data folder when unset."""
+
+    activities: tuple[str, ...] = ()
+    """Python modules to import for their registered functions, besides the entry points `lemline.activities`."""
+
+    database: Database = field(default_factory=Database)
+    messaging: Messaging = field(default_factory=Messaging)
+    cache: Cache = field(default_factory=Cache)
+    cluster: Cluster = field(default_factory=Cluster)
+    execution: Execution = field(default_factory=Execution)
+    workflow: Workflow = field(default_factory=Workflow)
+    history: History = field(default_factory=History)
+    events: Events = field(default_factory=Events)
+    http: Http = field(default_factory=Http)
+    expressions: Expressions = field(default_factory=Expressions)
+    processes: Processes = field(default_factory=Processes)
+    secrets: Secrets = field(default_factory=Secrets)
+    limits: Limits = field(default_factory=Limits)
+    web: Web = field(default_factory=Web)
+    log: Log = field(default_factory=Log)
