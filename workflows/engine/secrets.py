@@ -11,6 +11,17 @@ from collections.abc import Callable, Iterable
 from urllib.parse import quote, unquote
 
 from workflows.dsl import jsontext
+from workflows.dsl.expression import (
+    ArrayTemplate,
+    Expression,
+    Interpolation,
+    Literal,
+    LooseText,
+    ObjectTemplate,
+    Template,
+    UriTemplate,
+    secret_paths,
+)
 from workflows.dsl.jsontext import Json
 from workflows.engine.problems import ProblemError, problem
 
@@ -47,6 +58,23 @@ def _plant(tree: dict[str, Json], path: Path, text: str) -> None:
     tree.setdefault(path[-1], text)
     if not isinstance(tree[path[-1]], dict):
         tree[path[-1]] = text
+
+
+def paths_read(template: Template) -> frozenset[Path]:
+    """Return the static paths of the secrets that a template's expressions read."""
+    match template:
+        case Expression():
+            return secret_paths(template)
+        case Interpolation(parts=parts) | UriTemplate(parts=parts):
+            return _union(secret_paths(part) for part in parts if isinstance(part, Expression))
+        case LooseText(program=program):
+            return secret_paths(program)
+        case ObjectTemplate(members=members):
+            return _union(paths_read(member) for _, member in members)
+        case ArrayTemplate(items=items):
+            return _union(paths_read(item) for item in items)
+        case Literal():
+            return frozenset()
 
 
 def reveal(value: Json, seal: str, read: Callable[[str], Json]) -> Json:
@@ -98,6 +126,10 @@ class _Revealer:
                 raise ProblemError(problem("authorization", f"the secret {name!r} has no member {member!r}"))
             value = value[member]
         return value
+
+
+def _union(sets: Iterable[frozenset[Path]]) -> frozenset[Path]:
+    return frozenset[Path]().union(*sets)
 
 
 def _spelled(value: Json) -> str:

@@ -174,7 +174,13 @@ class State(msgspec.Struct, array_like=True):
     unknown: dict[str, str] = {}
     """Path of a task's entry to the idempotency key of its activity, while nobody knows how that ended."""
 
+    size: int = 0
+    """What the stored form takes at most, in bytes: grows with what is written, measured when that is too much."""
+
     missing_secrets: tuple[str, ...] = ()
+    edited_input: Data | None = None
+    """What a retry from the beginning put in the raw input's place; that one's column is never rewritten."""
+
     parent: str = ""
     """Instance that runs this one by `run: workflow`, and its wait."""
 
@@ -182,8 +188,13 @@ class State(msgspec.Struct, array_like=True):
 
     @property
     def input(self) -> Json:
-        """The workflow's raw input."""
-        return self.raw_input.value
+        """The workflow's raw input, as an operator edited it last."""
+        return self.started_with.value
+
+    @property
+    def started_with(self) -> Data:
+        """The same as data."""
+        return self.edited_input or self.raw_input
 
     @property
     def context(self) -> Json:

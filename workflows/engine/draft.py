@@ -1,0 +1,204 @@
+"""The next state in the making: a copy of the last one, and what has been wanted and recorded so far.
+
+Every frame and every wait is opened and closed here, so that commands and history cannot miss one.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+from workflows.dsl import jsontext
+from workflows.engine import entries
+from workflows.engine.commands import Cancel, Command, Finish, Ringable, RunActivity, SetTimer
+from workflows.engine.data import Data
+from workflows.engine.facts import ActivityFailed, ActivitySucceeded, Fact
+from workflows.engine.outcomes import Timer
+from workflows.engine.plan import Node, Plan
+from workflows.engine.problems import Problem, ProblemError, problem
+from workflows.engine.scope import DATA_LIMIT_BYTES, Scope
+from workflows.engine.state import Frame, Memo, State, Status, Wait
+from workflows.engine.step import PhaseChange, TaskRun
+
+
+class Draft:
+    """One instance during one step."""
+
+    def __init__(self, plan: Plan, state: State, at: datetime) -> None:
+        self.plan = plan
+        self.at = at
+        self.state = state = state.__copy__()
+        state.frames = dict(state.frames)
+        state.waits = dict(state.waits)
+        state.agenda = list(state.agenda)
+        self.asked: dict[str, Command] = {}
+        """Commands by the wait they open: one that closes within the step never leaves."""
+
+        self.told: list[Command] = []
+        self.records: list[TaskRun | PhaseChange] = []
+        self.answer: tuple[int, Fact] = (0, Fact(at=at))
+        """The frame whose wait was answered, and the answer: who ran it and since when."""
+
+    def scope(self, id: int) -> Scope:
+        """Return what the task of a frame sees now."""
+        return Scope(self.plan, self.state, self.at, id)
+
+    def node(self, id: int) -> Node:
+        """Return the task of a frame."""
+        return self.plan.nodes[self.state.frames[id].position]
+
+    def set_status(self, status: Status, *, reason: str = "", by: str = "") -> None:
+        """Enter a status, and say so in the history when it is another."""
+        if status != self.state.status:
+            self.state.status = status
+            self.records.append(PhaseChange(status=status, at=self.at, reason=reason, by=by))
+
+    def remember(self, id: int, memo: Memo | None) -> Frame:
+        """Give a frame another memo, and return it."""
+        frame = self.state.frames[id] = msgspec.structs.replace(self.state.frames[id], memo=memo)
+        return frame
+
+    def open_wait(self, command: Ringable, kind: Literal["activity", "child", "continue"], frame: int) -> None:
+        """Ask for something, and wait for the answer. Raises ProblemError when it cannot be written or is too large."""
+        request = encoded(command)
+        self.state.size += len(request)
+        self.state.waits[command.wait_id] = Wait(kind, frame, request=msgspec.Raw(request), rung_at=self.at)
+        self.asked[command.wait_id] = command
+
+    def open_timer(self, id: int, timer: Timer) -> None:
+        """Wait for a time."""
+        wait_id = str(id) if timer.purpose == "wait" else f"{id}.{timer.purpose}"
+        if timer.number:
+            wait_id += f".{timer.number}"
+        self.state.waits[wait_id] = Wait("timer", 0 if timer.purpose == "resume" else id, timer.purpose, timer.due_at)
+        self.asked[wait_id] = SetTimer(wait_id=wait_id, due_at=timer.due_at)
+
+    def open_timeout(self, id: int) -> None:
+        """Begin to count the time of a task that limits it. Raises ProblemError when the limit is no duration."""
+        timeout = self.node(id).task.timeout
+        if timeout is not None:
+            scope = self.scope(id)
+            self.open_timer(id, Timer("timeout", scope.after(scope.duration(timeout.after))))
+
+    def ring(self, wait_id: str) -> None:
+        """Ask once more for what a wait is open for."""
+        self.asked[wait_id] = self.state.waits[wait_id].command()
+
+    def close_wait(self, wait_id: str, *, keys_matter: bool = False) -> None:
+        """Drop a wait, and tell who works for it."""
+        wait = self.state.waits.get(wait_id)
+        if wait is None:
+            return
+        if keys_matter and wait.frame:
+            self.note_unknown(wait.frame, wait)
+        del self.state.waits[wait_id]
+        if self.asked.pop(wait_id, None) is None and wait.kind in ("activity", "child", "event"):
+            self.told.append(Cancel(wait_id=wait_id, kind=wait.kind))
+
+    def drop_below(self, id: int, *, keys_matter: bool = False) -> None:
+        """Cancel all that is active below a frame, the innermost first."""
+        state = self.state
+        dropped = {id: None}
+        for below, frame in state.frames.items():
+            if frame.parent in dropped:
+                dropped[below] = None
+        if state.agenda:
+            state.agenda[:] = [entry for entry in state.agenda if entry.parent not in dropped]
+        for below in list(dropped)[:0:-1]:
+            self.close(below, "cancelled", keys_matter=keys_matter)
+
+    def close(
+        self,
+        id: int,
+        status: Literal["completed", "faulted", "cancelled", "skipped"],
+        *,
+        output: Data | None = None,
+        problem: Problem | None = None,
+        keys_matter: bool = False,
+    ) -> None:
+        """End a frame: its waits go, and the history gets its row. The workflow's own frame has none."""
+        state = self.state
+        frame = state.frames[id]
+        node = self.plan.nodes[frame.position]
+        self.close_wait(str(id), keys_matter=keys_matter)
+        if node.has_timers:
+            for wait_id in [name for name, wait in state.waits.items() if wait.frame == id]:
+                self.close_wait(wait_id)
+        del state.frames[id]
+        if not frame.parent:
+            return
+        worker, started_at = self._ran(id)
+        self.records.append(
+            TaskRun(
+                position=frame.position,
+                name=node.name,
+                kind=node.kind,
+                status=status,
+                attempt=frame.attempt,
+                iteration=frame.iteration,
+                started_at=started_at or frame.started_at,
+                ended_at=self.at,
+                pool=node.pool or None,
+                worker=worker or None,
+                input=frame.raw,
+                output=output,
+                problem=problem,
+            )
+        )
+
+    def _ran(self, id: int) -> tuple[str, datetime | None]:
+        """Who ran the activity of a frame, and since when, if its answer ended the frame."""
+        answered, fact = self.answer
+        if answered != id or not isinstance(fact, (ActivitySucceeded, ActivityFailed)):
+            return "", None
+        return fact.worker, fact.started_at
+
+    def note_unknown(self, id: int, wait: Wait) -> None:
+        """Keep the idempotency key of an activity of which nobody knows how it ended."""
+        if wait.kind == "activity":
+            command = wait.command()
+            if isinstance(command, RunActivity):
+                path = entries.path_of(self.state, id)
+                self.state.unknown = {**self.state.unknown, path: command.idempotency_key}
+
+    def forget_key(self, id: int) -> None:
+        """An activity was asked for: its key stands in the wait."""
+        if self.state.unknown:
+            path = entries.path_of(self.state, id)
+            self.state.unknown = {known: key for known, key in self.state.unknown.items() if known != path}
+
+    def forget_keys_below(self, id: int) -> None:
+        """What happened below a frame will not be tried again."""
+        if self.state.unknown:
+            path = entries.path_of(self.state, id)
+            self.state.unknown = {k: key for k, key in self.state.unknown.items() if not k.startswith(path)}
+
+    def finish(self, status: Literal["completed", "faulted", "cancelled"], *, reason: str = "", by: str = "") -> None:
+        """End the instance. What it started and does not await stays open until that is known to have begun."""
+        state = self.state
+        state.agenda.clear()
+        state.held = []
+        for wait_id, wait in list(state.waits.items()):
+            if wait.frame or wait.kind in ("timer", "continue"):
+                self.close_wait(wait_id)
+        self.told.append(Finish(status=status))
+        self.set_status(status, reason=reason, by=by)
+
+
+def encoded(command: Ringable) -> bytes:
+    """Return a command as JSON.
+
+    Raises:
+        ProblemError: Its arguments cannot be written as JSON (`expression`), or are too large (`runtime`).
+    """
+    try:
+        request = jsontext.encode(command)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise ProblemError(problem("expression", f"the arguments cannot be written as JSON: {error}")) from error
+    if len(request) > DATA_LIMIT_BYTES:
+        raise ProblemError(
+            problem("runtime", f"arguments of {len(request)} bytes are over the limit of {DATA_LIMIT_BYTES}")
+        )
+    return request

@@ -1,0 +1,48 @@
+"""What belongs to one entry of a task: its path, its idempotency key, and by when it must have ended."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from workflows.engine.plan import Plan
+from workflows.engine.state import Attempts, State
+
+
+def path_of(state: State, id: int) -> str:
+    """Return what tells this entry from all others of the instance, the same for each of its attempts.
+
+    It spells the frames from the workflow down to this one, each with its iteration and the jumps
+    before it, so the path of a frame is a prefix of those below it.
+    """
+    parts: list[str] = []
+    while id:
+        frame = state.frames[id]
+        parts.append(f"{frame.position}:{'' if frame.iteration is None else frame.iteration}:{frame.jumps}|")
+        id = frame.parent
+    return "".join(reversed(parts))
+
+
+def idempotency_key(state: State, id: int) -> str:
+    """Return the key of the activity that this frame asks for.
+
+    A new entry has a new key, unless the outcome of the same entry's last activity is not known: then
+    the service must be able to see that it is asked for the same once more.
+    """
+    kept = state.unknown.get(path_of(state, id)) if state.unknown else None
+    return kept or f"{state.instance_id}:{id}"
+
+
+def deadline(plan: Plan, state: State, id: int) -> datetime | None:
+    """Return the earliest time at which a timeout around the frame, or its own, ends it."""
+    if not plan.has_timeouts:
+        return None
+    times: list[datetime] = []
+    while id:
+        frame = state.frames[id]
+        attempt = f"{id}.attempt.{frame.memo.retries + 1}" if isinstance(frame.memo, Attempts) else ""
+        for name in (f"{id}.timeout", f"{id}.limit", attempt):
+            wait = state.waits.get(name)
+            if wait is not None and wait.due_at is not None:
+                times.append(wait.due_at)
+        id = frame.parent
+    return min(times, default=None)
