@@ -6,4 +6,15 @@ from workflows.engine.data import Data
 from workflows.engine.state import State, Wait, new_state
 from workflows.engine.step import PhaseChange, Step, TaskRun
 
-__all__ = ["Data", "PhaseChange", "State", "Step", "TaskRun", "Wait", "advance", "decode_state", "encode_state", "new_state"]
+__all__ = [
+    "Data",
+    "PhaseChange",
+    "State",
+    "Step",
+    "TaskRun",
+    "Wait",
+    "advance",
+    "decode_state",
+    "encode_state",
+    "new_state",
+]

@@ -23,6 +23,7 @@ from workflows.engine.facts import (
     ActivityFailed,
     ActivityLost,
     ActivitySucceeded,
+    AnyFact,
     CancelRequested,
     ChildEnded,
     ChildStarted,
@@ -41,6 +42,8 @@ from workflows.engine.problems import Problem, problem
 from workflows.engine.scope import DATA_LIMIT_BYTES
 from workflows.engine.state import WORK, Attempts, Entry, Held, State, Wait
 from workflows.engine.step import Step
+
+Answer = ActivitySucceeded | ActivityFailed | ChildStarted | ChildEnded | Continued | EventArrived
 
 DEATHS_LIMIT = 3
 """Processes that may die with one activity in hand before the instance is given up."""
@@ -94,7 +97,7 @@ def _started(driver: Driver, fact: Started) -> bool:
     return True
 
 
-def _answered(driver: Driver, fact: Any) -> bool:
+def _answered(driver: Driver, fact: Answer) -> bool:
     """An activity, a child or a further step ended."""
     state = driver.state
     wait = state.waits[fact.wait_id]
@@ -108,7 +111,7 @@ def _answered(driver: Driver, fact: Any) -> bool:
     return True
 
 
-def _apply_answer(driver: Driver, wait: Wait, fact: Any) -> None:
+def _apply_answer(driver: Driver, wait: Wait, fact: AnyFact) -> None:
     driver.answer = (wait.frame, fact)
     match fact:
         case ActivityFailed():

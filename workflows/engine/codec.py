@@ -8,7 +8,6 @@ among them: it lies beside the state, in a column that no step rewrites.
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
 
 import msgspec
 
@@ -59,7 +58,7 @@ def decode_state(hot: bytes, input: bytes) -> State:
         raise ValueError(f"a state of schema {stored.schema} cannot be read, only {SCHEMA}")
     documents = [Data(text=bytes(input)), *(Data(text=bytes(text)) for text in stored.documents)]
 
-    def document(_: type, number: Any) -> Data:
+    def document(_: type, number: int) -> Data:
         return documents[number]
 
     return msgspec.json.Decoder(State, dec_hook=document, float_hook=Decimal).decode(stored.state)

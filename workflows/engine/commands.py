@@ -16,7 +16,8 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag
 
 class RunActivity(Command, frozen=True, kw_only=True, tag=True):
     """Outside work, answered by `ActivitySucceeded` or `ActivityFailed`. Stands in the wait as well,
-    so that a second ring sends the same bytes."""
+    so that a second ring sends the same bytes.
+    """
 
     wait_id: str
     kind: str
@@ -73,7 +74,8 @@ class Subscribe(Command, frozen=True, kw_only=True, tag=True):
 
 class StartChild(Command, frozen=True, kw_only=True, tag=True):
     """Another workflow is to be started. `child_id` follows from parent and wait, so a second start
-    finds the first. Answered by `ChildEnded`, or `ChildStarted` when not awaited."""
+    finds the first. Answered by `ChildEnded`, or `ChildStarted` when not awaited.
+    """
 
     wait_id: str
     child_id: str

@@ -105,8 +105,6 @@ def _compiled(schema: Schema) -> jsonschema_rs.Validator:
         kept = "kept outside the definition" if schema.resource else f"of format {schema.format!r}"
         raise ProblemError(problem("configuration", f"schemas {kept} are not supported yet; write it under `document`"))
     try:
-        return jsonschema_rs.validator_for(
-            schema.document, offline=True, pattern_options=_PATTERNS
-        )
+        return jsonschema_rs.validator_for(schema.document, offline=True, pattern_options=_PATTERNS)
     except (ValueError, TypeError, jsonschema_rs.ReferencingError) as error:
         raise ProblemError(problem("configuration", f"the schema cannot be used: {str(error)[:300]}")) from error

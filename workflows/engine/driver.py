@@ -18,7 +18,7 @@ from workflows.engine.commands import ContinueLater, RunActivity
 from workflows.engine.data import Data
 from workflows.engine.draft import Draft
 from workflows.engine.facts import Fact
-from workflows.engine.outcomes import Ask, Begin, Branch, Done, Handler, Publishing, Sleep, Stay, Timer
+from workflows.engine.outcomes import Ask, Begin, Branch, Done, Handler, Outcome, Publishing, Sleep, Stay
 from workflows.engine.plan import Node
 from workflows.engine.problems import Problem, ProblemError
 from workflows.engine.scope import Scope
@@ -85,8 +85,9 @@ class Failing(msgspec.Struct, frozen=True):
     catchable: bool = True
 
 
-Turn = tuple[int, Any]
-"""A frame, and what happens to it: an outcome of its handler or one of the moves above."""
+Move = Outcome | Entered | Answered | Ended | EndAll | Unwrapped | Failing
+Turn = tuple[int, Move]
+"""A frame, and what happens to it."""
 
 
 class Driver(Draft):
@@ -164,7 +165,7 @@ class Driver(Draft):
         )
         self._apply(id, _ENTERED)
 
-    def _apply(self, id: int, move: Any) -> None:
+    def _apply(self, id: int, move: Move) -> None:
         self._follow((id, move))
 
     def _follow(self, turn: Turn | None) -> None:
@@ -348,7 +349,7 @@ class Driver(Draft):
             self.forget_keys_below(id)
         return id, outcome
 
-    def _may_try_again(self, id: int, outcome: Any) -> bool:
+    def _may_try_again(self, id: int, outcome: Outcome) -> bool:
         """Whether tasks below this frame may be entered again by a retry, its own or of a `try` further out."""
         if isinstance(outcome, Sleep) or (isinstance(outcome, Begin) and outcome.attempt):
             return True

@@ -89,7 +89,8 @@ def _for_ended(scope: Scope, child: Frame, output: Data) -> Outcome:
     memo = scope.frame.memo
     if isinstance(memo, Loop):
         return _iteration(scope, Loop(memo.items, memo.index + 1), output)
-    assert isinstance(memo, Spread) and child.iteration is not None
+    assert isinstance(memo, Spread)
+    assert child.iteration is not None
     return _gathered(scope, memo, child.iteration, output)
 
 
@@ -144,7 +145,8 @@ def _fork_entered(scope: Scope) -> Outcome:
 
 def _fork_ended(scope: Scope, child: Frame, output: Data) -> Outcome:
     task, memo = scope.node.task, scope.frame.memo
-    assert isinstance(task, ForkTask) and isinstance(memo, Branches)
+    assert isinstance(task, ForkTask)
+    assert isinstance(memo, Branches)
     if task.compete:
         return Done(output)
     nodes = _body(scope).nodes
@@ -157,7 +159,8 @@ def _fork_ended(scope: Scope, child: Frame, output: Data) -> Outcome:
 def _fork_failed(scope: Scope, problem: Problem) -> Outcome | None:
     """A branch that fails does not win while others run; the last one to fail takes the task with it."""
     task, memo = scope.node.task, scope.frame.memo
-    assert isinstance(task, ForkTask) and isinstance(memo, Branches)
+    assert isinstance(task, ForkTask)
+    assert isinstance(memo, Branches)
     failures = memo.failures + 1
     if not task.compete or failures == len(task.branches):
         return None
@@ -189,7 +192,8 @@ def _attempt(scope: Scope, memo: Attempts, timers: tuple[Timer, ...] = ()) -> Ou
 def _try_failed(scope: Scope, problem: Problem) -> Outcome | None:
     """Retries first; when they are used up `catch.do`; without it the problem goes on upwards."""
     task, memo = scope.node.task, scope.frame.memo
-    assert isinstance(task, TryTask) and isinstance(memo, Attempts)
+    assert isinstance(task, TryTask)
+    assert isinstance(memo, Attempts)
     if memo.catching:
         return None
     described = as_json(problem)

@@ -29,7 +29,7 @@ def parked(frames: Mapping[int, Frame], agenda: Sequence[Entry], origin: int) ->
             below.add(id)
     entered = {frame.parent for id, frame in frames.items() if id not in below or id == origin}
     entered |= {entry.parent for entry in agenda if entry.parent not in below}
-    again = {id: frame for id, frame in frames.items() if id == origin or id not in below and id not in entered}
+    again = {id: frame for id, frame in frames.items() if id == origin or (id not in below and id not in entered)}
     entries = [*(_entry(frame) for frame in again.values()), *(e for e in agenda if e.parent not in below)]
     kept = {id: _anew(frame) for id, frame in frames.items() if id not in below and id not in again}
     return Parked(kept, entries, _entry(frames[origin]) if origin else entries[-1])

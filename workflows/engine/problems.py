@@ -34,7 +34,10 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 def problem(name: str, detail: str, *, status: int | None = None, title: str | None = None) -> Problem:
     """Return a problem of one of the standard types, named by the last part of its URI."""
     return Problem(
-        type=BASE + name, status=STATUSES[name] if status is None else status, title=title or f"{name.capitalize()} error", detail=detail
+        type=BASE + name,
+        status=STATUSES[name] if status is None else status,
+        title=title or f"{name.capitalize()} error",
+        detail=detail,
     )
 
 

@@ -33,7 +33,7 @@ RUNTIME: Mapping[str, Json] = {"name": "Lemline", "version": "1.0.0", "metadata"
 class Scope(Mapping[str, Json]):
     """One frame at one moment."""
 
-    __slots__ = ("at", "extra", "frame", "id", "node", "output", "plan", "raw_output", "state", "_paths")
+    __slots__ = ("_paths", "at", "extra", "frame", "id", "node", "output", "plan", "raw_output", "state")
 
     def __init__(self, plan: Plan, state: State, at: datetime, id: int) -> None:
         self.plan = plan
@@ -141,7 +141,8 @@ class Scope(Mapping[str, Json]):
         readable = self._readable_secrets()
         for path in self._paths:
             if path and path[0] not in readable:
-                raise ProblemError(problem("authorization", f"the secret {path[0]!r} does not exist or is not declared"))
+                missing = f"the secret {path[0]!r} does not exist or is not declared"
+                raise ProblemError(problem("authorization", missing))
 
     def _readable_secrets(self) -> list[str]:
         missing = self.state.missing_secrets
@@ -187,7 +188,7 @@ _ARGUMENTS: Mapping[str, Callable[[Scope], Json]] = {
     "task": Scope._task,
     "workflow": Scope._workflow,
     "runtime": lambda _: RUNTIME,
-    "authorization": lambda scope: authorization_of(scope),
+    "authorization": authorization_of,
     "now": lambda scope: scope.at.timestamp(),
 }
 

@@ -73,7 +73,7 @@ def _child(scope: Scope, process: dict[str, Json], awaited: bool) -> StartChild:
     version = process.get("version", "latest")
     if not all(isinstance(text, str) and text for text in (*names, version)):
         raise ProblemError(problem("expression", f"a workflow is named by texts, not by {shown(process)}"))
-    value = process["input"] if "input" in process else scope.frame.input.value
+    value = process.get("input", scope.frame.input.value)
     return StartChild(
         wait_id=str(scope.id),
         child_id="",
