@@ -165,7 +165,7 @@ def _from_environment(environment: Mapping[str, str], mistakes: list[str]) -> It
 def _file(environment: Mapping[str, str], folder: Path) -> Path | None:
     if named := environment.get(FILE_VARIABLE):
         path = folder / named
-        if not path.is_file():
+        if not path.exists():
             raise ConfigurationError(f"there is no configuration file {named}")
         return path
     return next((folder / name for name in FILES if (folder / name).is_file()), None)
