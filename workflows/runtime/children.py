@@ -1,5 +1,7 @@
 """`run: workflow`: instances that other instances begin, and how their ends reach them."""
 
+from collections.abc import Callable
+
 import msgspec
 
 from workflows import models
@@ -13,17 +15,22 @@ from workflows.runtime.records import Birth
 from workflows.runtime.step import Begin, Submit, Taken, Told
 
 
+Find = Callable[[str, str, str], models.Definition | None]
+"""Namespace, name and version (or `latest`) to the registered definition."""
+
+
 class Children:
     """Begins children and tells parents. What is lost here, the sweeper finds and does again."""
 
-    def __init__(self, clock: DatabaseClock, begin: Begin, submit: Submit) -> None:
+    def __init__(self, clock: DatabaseClock, begin: Begin, submit: Submit, find: Find) -> None:
         self._clock = clock
+        self._find = find
         self._begin = begin
         self._submit = submit
 
     def begin(self, parent_id: str, priority: int, command: StartChild) -> None:
         """Begin a child. Its id follows from parent and wait, so a second start finds the first."""
-        definition = models.Definition.objects.named(command.namespace, command.name, command.version)
+        definition = self._find(command.namespace, command.name, command.version)
         if definition is None:
             self._refuse(parent_id, command)
             return

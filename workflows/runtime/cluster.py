@@ -9,12 +9,14 @@ import threading
 import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from django.db import DatabaseError
 
 from workflows import models
+from workflows.engine import decode_state
 from workflows.runtime.clock import DatabaseClock
+from workflows.runtime.records import Records, Row, UnreachableError
 
 log = logging.getLogger("lemline.cluster")
 
@@ -48,6 +50,9 @@ class Presence:
     living: frozenset[str] = frozenset()
     """Processes heard of within a lease, as of the last heartbeat."""
 
+    horizon: Callable[[], datetime] = lambda: datetime.max.replace(tzinfo=UTC)
+    """Gives the time since which a process must have been heard of to count as living."""
+
     def take(self, queue: str, stamp: datetime) -> None:
         """Note that a message was taken from a queue."""
         known = self.taken.get(queue)
@@ -69,16 +74,17 @@ class Heartbeat:
     """Writes the presence of this process, three times per lease."""
 
     def __init__(
-        self, presence: Presence, clock: DatabaseClock, lease_seconds: float, open_waits: "OpenWaits", renew: "Renew"
+        self, presence: Presence, records: Records, clock: DatabaseClock, lease_seconds: float, renew: "Renew"
     ) -> None:
         self._presence = presence
+        self._records = records
         self._clock = clock
         self._lease = timedelta(seconds=lease_seconds)
-        self._open_waits = open_waits
         self._renew = renew
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
         self._started_at = clock.now()
+        presence.horizon = lambda: clock.now() - self._lease
 
     def start(self) -> None:
         """Write the first heartbeat, then go on beside."""
@@ -101,9 +107,10 @@ class Heartbeat:
     def beat(self) -> None:
         """Write what this process does, learn who lives, and stop what nobody waits for any more. Never raises."""
         try:
+            self._clock.set(self._records.now())
             self._write()
             self._drop_closed()
-        except DatabaseError as error:
+        except (DatabaseError, UnreachableError) as error:
             log.warning("heartbeat.missed", extra={"error": str(error)})
 
     def _write(self) -> None:
@@ -128,14 +135,18 @@ class Heartbeat:
         held = self._presence.long_held(self._clock.now() - self._lease / 3)
         if not held:
             return
-        still_open = self._open_waits({instance for instance, _, _ in held})
+        rows = self._records.peek(sorted({instance for instance, _, _ in held}))
+        still_open = open_waits(rows.values())
         for instance, wait, ring in held:
             if (instance, wait) not in still_open:
                 self._presence.cancel(instance, wait)
 
 
-OpenWaits = Callable[[Iterable[str]], set[tuple[str, str]]]
-"""Instances to those of their waits that are open."""
+def open_waits(rows: Iterable[Row]) -> set[tuple[str, str]]:
+    """Return instance and wait of everything that is open in these checkpoints."""
+    states = (decode_state(row.state, row.input) for row in rows)
+    return {(state.instance_id, wait) for state in states for wait in state.waits}
+
 
 Renew = Callable[[Iterable[Hold]], None]
 """Keeps the claims of what is held from expiring."""

@@ -7,14 +7,15 @@ and every receiver recognises a repetition.
 import logging
 from collections.abc import Sequence
 
+import msgspec
 from django.db import DatabaseError
 
 from workflows.engine import State, facts
 from workflows.engine.commands import Cancel, Command, ContinueLater, Finish, StartChild
+from workflows.engine.problems import problem
 from workflows.runtime.children import Children
 from workflows.runtime.clock import DatabaseClock
 from workflows.runtime.endings import Endings
-from workflows.runtime.graves import bury
 from workflows.runtime.ports import Dispatcher, DispatchError
 from workflows.runtime.records import Records, UnreachableError
 from workflows.runtime.step import Submit, Taken
@@ -103,8 +104,14 @@ class Consequences:
                 self._submit(wait.command().child_id, fact(at=now, reason=reason))
 
     def bury(self, instance_id: str, error: Exception) -> None:
-        """Fault an instance whose step cannot be taken."""
-        bury(instance_id, error, self._clock)
+        """Fault an instance whose step raised or could not be stored. Never raises: a database that refuses this
+        too leaves the instance to the sweeper."""
+        fault = problem("runtime", f"the step could not be taken: {type(error).__name__}: {error}")
+        try:
+            self._records.bury(instance_id, msgspec.json.encode(fault), fault.type)
+        except Exception:
+            self._records.rollback()
+            log.exception("grave.refused", extra={"instance_id": instance_id})
         self._endings.announce(instance_id)
 
     def _finish(self, taken: Taken) -> None:

@@ -36,6 +36,11 @@ class Definitions:
                 return known
         return self._keep(_read(identifier))
 
+    def know(self, identifier: int, definition: dsl.Definition) -> None:
+        """Take in a definition that no row holds."""
+        document = definition.document
+        self._keep(Registered(identifier, (document.namespace, document.name, document.version), definition))
+
     def _keep(self, registered: Registered) -> Registered:
         with self._lock:
             self._known[registered.id] = registered

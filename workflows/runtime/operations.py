@@ -105,8 +105,11 @@ def start(request: StartRequest, *, actor: Actor) -> Started:
     birth = _birth(request, definition, process.clock.now())
     answer = _Answer()
     work = process.stepper.begin(birth, answer)
-    if not answer.arrives(PATIENCE_SECONDS) and work.withdraw():
-        raise UnavailableError("the database did not answer; nothing was started")
+    if not answer.arrives(PATIENCE_SECONDS):
+        if work.withdraw():
+            raise UnavailableError("the database did not answer; nothing was started")
+        if not answer.arrives(PATIENCE_SECONDS):
+            raise UnavailableError("the database did not answer; the same request with the same key tells what became of it")
     outcome = answer.wait()
     if outcome.error is not None:
         raise outcome.error
@@ -116,7 +119,7 @@ def start(request: StartRequest, *, actor: Actor) -> Started:
 
 
 def _check(request: StartRequest) -> None:
-    levels = settings.LEMLINE.execution.priority_levels
+    levels = settings.LEMLINE.execution.prioritization.levels
     if request.priority is not None and not 1 <= request.priority <= levels:
         message = f"{request.priority} is no priority: 1 (most urgent) to {levels}"
         raise InvalidRequestError(message, errors=({"parameter": "priority", "message": message},))
@@ -137,7 +140,7 @@ def _birth(request: StartRequest, definition: models.Definition, now: datetime) 
         namespace=definition.namespace,
         workflow=definition.name,
         version=definition.version,
-        priority=request.priority or settings.LEMLINE.execution.priority_default,
+        priority=request.priority or settings.LEMLINE.execution.prioritization.default_level,
         labels=msgspec.json.encode(dict(request.labels)).decode() if request.labels else "{}",
         input=request.input,
         created_at=now,

@@ -30,6 +30,8 @@ class Delivery:
     """What the marks of the instance's secrets carry."""
 
     command: RunActivity
+    request: bytes
+    """The command as JSON, as the state keeps it; ring and stamp may be those of an earlier ring."""
 
 
 class Dispatcher(Protocol):
@@ -53,6 +55,10 @@ class Queues(Protocol):
 
     def queue_of(self, command: RunActivity, priority: int) -> str:
         """Return the name under which workers report what they took from this activity's queue and level."""
+        ...
+
+    def queue_label(self, pool: str, level: int) -> str:
+        """Return the name under which what is taken from a queue is reported."""
         ...
 
     def depths(self) -> Mapping[str, int]:

@@ -4,7 +4,7 @@ psycopg2 puts values into the text on the client's side, so one `execute` carrie
 The connection is Django's own, in autocommit; BEGIN and COMMIT are part of the text.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -144,6 +144,24 @@ class PostgresRecords:
         )
         self._run(self._cursor(), sql, (seconds, list(ids)))
 
+    def ring_all(self) -> None:
+        """Mark them as due."""
+        sql = (
+            "UPDATE workflows_checkpoint SET due_at = clock_timestamp()"
+            " WHERE has_open_work AND NOT parked AND (due_at IS NULL OR due_at > clock_timestamp())"
+        )
+        self._run(self._cursor(), sql)
+
+    def bury(self, instance_id: str, problem: bytes, problem_type: str) -> None:
+        """Fault it under the lock of its checkpoint; without one it has ended already."""
+        sql = (
+            "WITH grave AS (UPDATE workflows_checkpoint SET due_at = NULL, leased_until = NULL, has_open_work = false,"
+            " parked = true WHERE instance = %(id)s::uuid RETURNING instance)"
+            " UPDATE workflows_instance SET status = 'faulted', problem = %(problem)s, problem_type = %(type)s,"
+            " ended_at = clock_timestamp() FROM grave WHERE id = grave.instance"
+        )
+        self._run(self._cursor(), sql, {"id": instance_id, "problem": problem, "type": problem_type})
+
     def due(self, limit: int) -> tuple[list[str], datetime]:
         """Walk the index of due rows."""
         sql = (
@@ -193,7 +211,7 @@ class PostgresRecords:
         self._run(cursor, sql, values)
         return list(cursor.fetchall())
 
-    def _run(self, cursor: Any, sql: str | bytes, values: Sequence[object] | None = None) -> None:
+    def _run(self, cursor: Any, sql: str | bytes, values: Sequence[object] | Mapping[str, object] | None = None) -> None:
         try:
             cursor.execute(sql, values)
         except _CONTENTION as error:

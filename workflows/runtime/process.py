@@ -11,8 +11,9 @@ from django.db import connection
 from django.utils.module_loading import import_string
 
 from workflows import models
-from workflows.runtime.children import Children
+from workflows.runtime.children import Children, Find
 from workflows.runtime.clock import DatabaseClock
+from workflows.runtime.cluster import Presence
 from workflows.runtime.consequences import Consequences
 from workflows.runtime.definitions import Definitions
 from workflows.runtime.endings import Endings
@@ -26,6 +27,9 @@ from workflows.runtime.stepper import Stepper
 
 log = logging.getLogger("lemline.process")
 
+WORKERS = "workers.dispatcher.connect"
+"""What gives this process its way to the workers: named, since the runtime does not know Celery."""
+
 LATEST_SECONDS = 1.0
 """How long a process may go on starting what was the latest version."""
 
@@ -33,22 +37,27 @@ LATEST_SECONDS = 1.0
 class Process:
     """The runtime of this process. Its stepper runs from the first use on."""
 
-    def __init__(self, workers: Workers) -> None:
+    def __init__(
+        self, connect: Callable[[Presence], Workers], roles: str, records: Records | None = None, find: Find | None = None
+    ) -> None:
         config = settings.LEMLINE
-        self.workers = workers
+        self.presence = Presence(name=f"{settings.LEMLINE_NODE}/{roles or 'door'}/{os.getpid()}", roles=roles)
+        self.workers = workers = connect(self.presence)
         self.clock = DatabaseClock()
-        self.records = make_records()
-        self.definitions = Definitions(config.cache.definitions)
-        self.secrets: Secrets = ProvidedSecrets(config.secrets.folder, config.secrets.prefix)
+        self.records = records or make_records()
+        self.definitions = Definitions(config.cache.workflow_definitions.max_size)
+        self.secrets: Secrets = ProvidedSecrets(config.secrets.directory, config.secrets.env_prefix)
         self.endings = Endings()
         self.steps = Steps(
             self.definitions,
             secret_exists=self.has_secret,
-            history=HistoryPolicy(config.history.level, config.history.limit),
-            look_seconds=config.durability.lease.total_seconds() / 3,
+            history=HistoryPolicy(config.history.level, config.history.max_value),
+            look_seconds=config.execution.lease.total_seconds() / 3,
         )
         self.stepper = Stepper(self.records, self.clock, self.steps)
-        self.children = Children(self.clock, self.stepper.begin, self.stepper.submit)
+        self.children = Children(
+            self.clock, self.stepper.begin, self.stepper.submit, find or models.Definition.objects.named
+        )
         self.stepper.consequences = Consequences(
             self.records, workers, self.clock, self.children, self.endings, self.stepper.submit
         )
@@ -94,15 +103,15 @@ def current() -> Process:
     """Return this process's runtime, assembled and started at the first call."""
     if _current is not None:
         return _current
-    return begin(import_string(settings.LEMLINE_WORKERS))
+    return begin(import_string(WORKERS))
 
 
-def begin(workers: Callable[[], Workers]) -> Process:
+def begin(connect: Callable[[Presence], Workers], roles: str = "") -> Process:
     """Assemble and start this process's runtime with these workers, unless it has begun."""
     global _current
     with _lock:
         if _current is None:
-            process = Process(workers())
+            process = Process(connect, roles)
             process.stepper.start()
             _current = process
         return _current

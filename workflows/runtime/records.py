@@ -194,6 +194,15 @@ class Records(Protocol):
         """Have the sweeper leave these alone for so many seconds. Rows that somebody holds are passed over."""
         ...
 
+    def ring_all(self) -> None:
+        """Have a timekeeper ring again for all open work: every earlier ring is known to be lost."""
+        ...
+
+    def bury(self, instance_id: str, problem: bytes, problem_type: str) -> None:
+        """Fault an instance whose step cannot be taken, so that it neither comes back for ever nor vanishes.
+        Its checkpoint stays as it was."""
+        ...
+
     def due(self, limit: int) -> tuple[list[str], datetime]:
         """Return instances whose time has come, the most overdue first, and the database's time."""
         ...

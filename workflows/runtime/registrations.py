@@ -49,7 +49,7 @@ def register(text: bytes, *, actor: Actor, force: bool = False, dry_run: bool = 
     if len(text) > limit:
         raise TooLargeError(f"the definition has {len(text)} bytes, at most {limit} are taken (lemline.limits.definition)")
     process = current()
-    strict = settings.LEMLINE.workflow.validation_strict
+    strict = settings.LEMLINE.workflow.validation.strict
     definition = dsl.parse(text, strict=strict, functions=process.functions, limit_bytes=limit)
     document = definition.document
     actor.must_see(document.namespace, f"the namespace {document.namespace}")

@@ -112,6 +112,27 @@ class SqliteRecords:
         sql = "UPDATE workflows_checkpoint SET leased_until = ? WHERE instance = ?"
         self._run_many(self._connection(), sql, [(moment, _hex(instance)) for instance in ids])
 
+    def ring_all(self) -> None:
+        """Mark them as due."""
+        now = _moment(self.now())
+        sql = (
+            "UPDATE workflows_checkpoint SET due_at = ? WHERE has_open_work AND NOT parked AND (due_at IS NULL OR due_at > ?)"
+        )
+        self._run(self._connection(), sql, (now, now))
+
+    def bury(self, instance_id: str, problem: bytes, problem_type: str) -> None:
+        """Fault it; without a checkpoint it has ended already."""
+        connection = self._connection()
+        self._run(connection, "BEGIN IMMEDIATE")
+        grave = (
+            "UPDATE workflows_checkpoint SET due_at = NULL, leased_until = NULL, has_open_work = 0, parked = 1"
+            " WHERE instance = ?"
+        )
+        if self._run(connection, grave, (_hex(instance_id),)).rowcount:
+            sql = "UPDATE workflows_instance SET status = 'faulted', problem = ?, problem_type = ?, ended_at = ? WHERE id = ?"
+            self._run(connection, sql, (problem, problem_type, _moment(self.now()), _hex(instance_id)))
+        self._run(connection, "COMMIT")
+
     def due(self, limit: int) -> tuple[list[str], datetime]:
         """Walk the index of due rows."""
         now = datetime.now(UTC)

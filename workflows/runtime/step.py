@@ -98,14 +98,15 @@ class Taken:
 
     def deliveries(self) -> Iterable[Delivery]:
         """Yield the activities to ring for. What was wanted and dropped again within the batch is not."""
-        waits = self.state.waits
-        wanted = [wait.command() for wait in waits.values() if wait.kind == "activity"] if self.rerung else self.commands
-        if self.state.status == "suspended":
+        state, subject = self.state, self.subject
+        if state.status == "suspended":
             return
+        wanted = (wait.command() for wait in state.waits.values() if wait.kind == "activity") if self.rerung else self.commands
         for command in wanted:
-            if isinstance(command, RunActivity) and command.wait_id in waits:
+            wait = state.waits.get(command.wait_id) if isinstance(command, RunActivity) else None
+            if wait is not None:
                 yield Delivery(
-                    self.instance_id, self.subject.registered.key, self.subject.priority, self.step, self.state.seal, command
+                    self.instance_id, subject.registered.key, subject.priority, self.step, state.seal, command, bytes(wait.request)
                 )
 
 
@@ -145,6 +146,9 @@ class Steps:
                 self._take_due(taken, now)
             else:
                 self._apply(taken, fact)
+        # What was open while the instance was suspended was not rung; claims drop what is held after all.
+        if subject.state.status == "suspended" and taken.state.status != "suspended":
+            taken.rerung = True
         return taken
 
     def deferred(self, subject: Subject, now: datetime) -> Taken:
@@ -157,12 +161,12 @@ class Steps:
             if taken.subject.due_at is None or taken.subject.due_at <= now:
                 self._apply(taken, self.started(taken.subject.registered, now))
             return
+        # A row is due before its timers when a ring could not be published, or is known to be lost.
+        marked = taken.subject.due_at
+        taken.rerung = marked is not None and marked <= now and marked != state.due_at()
         timers = sorted((wait.due_at, name) for name, wait in state.waits.items() if wait.due_at and wait.due_at <= now)
         for _, name in timers:
             self._apply(taken, facts.TimerFired(at=now, wait_id=name))
-        due = state.due_at()
-        # A due row without a due timer is one whose ring could not be published: the mark of a broker that was away.
-        taken.rerung = taken.subject.due_at is not None and taken.subject.due_at <= now and (due is None or due > now)
 
     def _apply(self, taken: Taken, fact: facts.Fact) -> None:
         step = advance(taken.subject.registered.definition, taken.state, fact)

@@ -218,7 +218,8 @@ class Stepper:
         self._follow(done, locked)
 
     def _lock(self, works: Sequence[Work], wait: bool) -> Locked:
-        births = [work.birth for work in works if work.birth is not None and work.birth.may_exist]
+        # These insert a row now, so from here on they cannot be withdrawn.
+        births = [work.birth for work in works if work.birth is not None and work.birth.may_exist and work.begun()]
         ids = sorted(work.instance_id for work in works if work.birth is None)
         locked = self._records.lock(ids, wait=wait, births=births)
         self._clock.set(locked.now)

@@ -8,14 +8,14 @@ wait: each process reports within a third of a lease what it has held for longer
 import logging
 import threading
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from django.db import DatabaseError
 
 from workflows import models
-from workflows.engine import State, Wait, decode_state, facts
+from workflows.engine import Wait, decode_state, facts
 from workflows.engine.commands import RunActivity, StartChild
 from workflows.runtime.children import Children
 from workflows.runtime.clock import DatabaseClock
@@ -168,8 +168,3 @@ class Sweeper:
         if child is not None:
             self._children.tell(child)
 
-
-def open_waits(rows: Iterable[Row]) -> set[tuple[str, str]]:
-    """Return instance and wait of everything that is open in these checkpoints and may be worked on."""
-    states: Iterable[State] = (decode_state(row.state, row.input) for row in rows)
-    return {(state.instance_id, wait) for state in states if state.status != "suspended" for wait in state.waits}

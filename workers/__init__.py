@@ -1,0 +1,1 @@
+"""The Celery side: who does the work."""

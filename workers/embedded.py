@@ -1,0 +1,192 @@
+"""Everything in one process: the same stepper and the same desk; a ring is a function call."""
+
+import logging
+import signal
+import threading
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import uuid6
+from django.conf import settings
+from django.contrib.staticfiles.handlers import StaticFilesHandler
+from django.core.servers.basehttp import ThreadedWSGIServer, WSGIRequestHandler
+from django.core.wsgi import get_wsgi_application
+
+from workers.activities import functions
+from workers.claims import LocalClaims
+from workers.desk import Desk
+from workers.dispatcher import Pooled, pool_of
+from workers.message import Message, message_of
+from workers.pools import ACTIVITY_POOLS, pools
+from workers.routing import Routing, routing
+from workflows import dsl
+from workflows.engine import decode_state
+from workflows.runtime import process as runtime
+from workflows.runtime.cluster import Heartbeat, Presence
+from workflows.runtime.memory import MemoryRecords
+from workflows.runtime.ports import Delivery
+from workflows.runtime.process import Process
+from workflows.runtime.records import Birth
+from workflows.runtime.sweeper import Sweeper
+from workflows.runtime.timekeeper import Timekeeper
+from workflows.runtime.views import InstanceView
+
+log = logging.getLogger("lemline.embedded")
+
+
+class LocalWorkers(Pooled):
+    """An executor per pool instead of a queue per pool."""
+
+    def __init__(self, names: Routing, presence: Presence) -> None:
+        super().__init__(names)
+        self.claims = LocalClaims(presence)
+        self.desk: Desk
+        """Set once the process is assembled."""
+
+        self._presence = presence
+        self._executors = {
+            name: ThreadPoolExecutor(pool.threads, thread_name_prefix=name)
+            for name, pool in pools(settings.LEMLINE).items()
+            if name in ACTIVITY_POOLS
+        }
+
+    def dispatch(self, deliveries: Sequence[Delivery]) -> None:
+        """Hand each to its pool."""
+        for delivery in deliveries:
+            pool = pool_of(delivery.command)
+            self._executors[pool].submit(self._handle, message_of(pool, delivery.priority, [delivery]))
+
+    def _handle(self, message: Message) -> None:
+        try:
+            self.desk.handle(message)
+        except Exception:
+            log.exception("job.failed")
+
+    def cancel(self, instance_id: str, wait_id: str) -> None:
+        """Stop it."""
+        self._presence.cancel(instance_id, wait_id)
+
+    def depths(self) -> Mapping[str, int]:
+        """Count what waits in the executors."""
+        return {
+            label: executor._work_queue.qsize()
+            for pool, executor in self._executors.items()
+            for _, label in self.names.labels(pool)
+        }
+
+    def died_with(self, instance_id: str, wait_id: str, ring: int) -> bool:
+        """Nothing here outlives the process."""
+        return False
+
+    def stop(self) -> None:
+        """Begin nothing more."""
+        for executor in self._executors.values():
+            executor.shutdown(wait=False, cancel_futures=True)
+
+
+class Embedded:
+    """Stepper, pools, timekeeper and sweeper of one process."""
+
+    def __init__(self) -> None:
+        functions.load(settings.LEMLINE.activities)
+        self.process: Process = runtime.begin(self._connect, roles=",".join(ACTIVITY_POOLS))
+        self._workers.desk = Desk(self.process, self._workers.claims, settings.LEMLINE.execution.pools.http.max_size)
+        lease = settings.LEMLINE.execution.lease.total_seconds()
+        process = self.process
+        self._heartbeat = Heartbeat(process.presence, process.records, process.clock, lease, self._workers.claims.renew)
+        self._timekeeper = Timekeeper(process.records, process.clock, process.stepper.submit)
+        self._sweeper = Sweeper(
+            process.records, process.clock, self._workers, process.children, process.stepper.submit, lease
+        )
+
+    def _connect(self, presence: Presence) -> LocalWorkers:
+        self._workers = LocalWorkers(routing(settings.LEMLINE), presence)
+        return self._workers
+
+    def start(self) -> None:
+        """Go on with what an earlier process left open, and keep time."""
+        # Nobody else serves this database: whatever was rung before this moment is lost.
+        self.process.records.ring_all()
+        self._heartbeat.start()
+        self._timekeeper.start()
+        self._sweeper.start()
+
+    def stop(self) -> None:
+        """Store what is in hand and end."""
+        self._sweeper.stop()
+        self._timekeeper.stop()
+        self._workers.stop()
+        self._heartbeat.stop()
+        runtime.end()
+
+
+def serve(host: str, port: int) -> None:
+    """Serve API, admin, workers and timers until told to stop (SIGINT or SIGTERM)."""
+    embedded = Embedded()
+    embedded.start()
+    server = ThreadedWSGIServer((host, port), WSGIRequestHandler)
+    server.set_app(StaticFilesHandler(get_wsgi_application()))
+    for sign in (signal.SIGINT, signal.SIGTERM):
+        # Not in the handler itself: `shutdown` waits for the loop that the handler interrupts.
+        signal.signal(sign, lambda *_: threading.Thread(target=server.shutdown).start())
+    try:
+        server.serve_forever(poll_interval=0.1)
+    finally:
+        server.server_close()
+        embedded.stop()
+
+
+def run_file(text: bytes, given: bytes, timeout_seconds: float) -> InstanceView:
+    """Run a definition to its end in memory, without a server or a database.
+
+    Args:
+        text: The definition, YAML or JSON.
+        given: JSON text of the input.
+        timeout_seconds: After this the view shows how far it has come.
+
+    Raises:
+        workflows.dsl.DefinitionError: The definition cannot be accepted.
+    """
+    functions.load(settings.LEMLINE.activities)
+    definition = dsl.parse(text, functions=functions.lookup)
+    records = MemoryRecords()
+    connected: list[LocalWorkers] = []
+
+    def connect(presence: Presence) -> LocalWorkers:
+        connected.append(LocalWorkers(routing(settings.LEMLINE), presence))
+        return connected[0]
+
+    process = Process(connect, "run", records, find=lambda *_: None)
+    process.definitions.know(0, definition)
+    connected[0].desk = Desk(process, connected[0].claims, settings.LEMLINE.execution.pools.http.max_size)
+    process.stepper.start()
+    timekeeper = Timekeeper(records, process.clock, process.stepper.submit)
+    timekeeper.start()
+    return _run_to_end(process, records, definition, given, timeout_seconds)
+
+
+def _run_to_end(
+    process: Process, records: MemoryRecords, definition: dsl.Definition, given: bytes, timeout_seconds: float
+) -> InstanceView:
+    document = definition.document
+    birth = Birth(
+        instance_id=str(uuid6.uuid7()), definition=0, namespace=document.namespace, workflow=document.name,
+        version=document.version, priority=settings.LEMLINE.execution.prioritization.default_level, labels="{}",
+        input=given, created_at=process.clock.now(),
+    )  # fmt: skip
+    with process.endings.expecting(birth.instance_id) as ended:
+        process.stepper.begin(birth, lambda outcome: ended.set() if outcome.error else None)
+        ended.wait(timeout_seconds)
+    return _view(records, birth)
+
+
+def _view(records: MemoryRecords, birth: Birth) -> InstanceView:
+    phase = records.instances[birth.instance_id][1]
+    open_rows = records.peek([birth.instance_id]).values()
+    positions = [position for row in open_rows for position in decode_state(row.state, row.input).positions()]
+    return InstanceView(
+        id=birth.instance_id, namespace=birth.namespace, workflow=birth.workflow, version=birth.version,
+        status=phase.status, priority=birth.priority, labels={}, input=birth.input, output=phase.output,
+        context=phase.context, problem=phase.problem, positions=tuple(positions), parent=None,
+        created_at=birth.created_at, started_at=phase.started_at, ended_at=phase.ended_at,
+    )  # fmt: skip

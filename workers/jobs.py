@@ -1,0 +1,12 @@
+"""The Celery jobs, each a few lines: what is wanted is read, run, and its outcome handed to the stepper."""
+
+from workers.app import app
+from workers.desk import desk
+from workers.message import decode
+from workers.publisher import JOB
+
+
+@app.task(name=JOB)
+def run_activity(text: str) -> None:
+    """Run the activities of one message; returns, and is acknowledged, once each outcome is committed."""
+    desk().handle(decode(text))

@@ -1,0 +1,84 @@
+"""Starts a worker process for given roles: Celery takes the jobs of their queues, our threads keep time and sweep."""
+
+import logging
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from django.conf import settings
+
+from workers.app import app
+from workers.claims import LocalClaims
+from workers.desk import open_desk
+from workers.dispatcher import CeleryWorkers, connect
+from workers.pools import ACTIVITY_POOLS, ROLES, pools
+from workers.routing import routing
+from workflows.runtime import process as runtime
+from workflows.runtime.cluster import Heartbeat
+from workflows.runtime.errors import InvalidRequestError
+from workflows.runtime.process import Process
+from workflows.runtime.sweeper import Sweeper
+from workflows.runtime.timekeeper import Timekeeper
+
+log = logging.getLogger("lemline.launcher")
+
+
+def main(roles: Sequence[str]) -> int:
+    """Take jobs of these roles until told to stop. Returns the process's exit code.
+
+    Raises:
+        InvalidRequestError: A role is unknown, or the broker is `memory://`, which has no workers of its own.
+    """
+    _check(roles)
+    process = runtime.begin(connect, roles=",".join(roles))
+    threads = _threads(process, roles)
+    for thread in threads:
+        thread.start()
+    worker = _worker(roles)
+    worker.start()
+    for thread in reversed(threads):
+        thread.stop()
+    runtime.end()
+    return int(worker.exitcode or 0)
+
+
+def _check(roles: Sequence[str]) -> None:
+    unknown = [role for role in roles if role not in ROLES]
+    if unknown:
+        raise InvalidRequestError(f"unknown role {', '.join(unknown)}: choose from {', '.join(ROLES)}")
+    if routing(settings.LEMLINE).broker == "memory":
+        raise InvalidRequestError(
+            "BROKER_URL is memory://, which lives in one process: set it to redis:// or amqp://, or use `lemline dev`"
+        )
+
+
+def _threads(process: Process, roles: Sequence[str]) -> list[Any]:
+    """Return what runs beside the jobs: the heartbeat always, the clock and the sweep for `maintenance`."""
+    lease = settings.LEMLINE.execution.lease.total_seconds()
+    workers = process.workers
+    claims = workers.claims if isinstance(workers, CeleryWorkers) else LocalClaims(process.presence)
+    if set(roles) & set(ACTIVITY_POOLS):
+        open_desk(process, claims, max(pools(settings.LEMLINE)[role].max_size for role in roles))
+    threads: list[Any] = [Heartbeat(process.presence, process.records, process.clock, lease, claims.renew)]
+    if "maintenance" in roles:
+        threads.append(Timekeeper(process.records, process.clock, process.stepper.submit))
+        threads.append(
+            Sweeper(process.records, process.clock, workers, process.children, process.stepper.submit, lease)
+        )
+    return threads
+
+
+def _worker(roles: Sequence[str]) -> Any:
+    names = routing(settings.LEMLINE)
+    sizes = pools(settings.LEMLINE)
+    return app.Worker(
+        hostname=f"{'-'.join(roles)}@%h.{os.getpid()}",
+        queues=[names.queue(role) for role in roles],
+        pool="threads",
+        concurrency=sum(sizes[role].threads for role in roles),
+        loglevel=settings.LEMLINE.log.level,
+        task_events=True,
+        without_gossip=True,
+        without_mingle=True,
+        quiet=True,
+    )

@@ -1,0 +1,1 @@
+"""What the configuration allows an activity, in the activities' own words."""

@@ -1,0 +1,40 @@
+"""The event loop of a worker process: one thread on which everything that waits, waits."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+
+class Loop:
+    """Runs coroutines, at most so many at the same time."""
+
+    def __init__(self, limit: int) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._limit = asyncio.Semaphore(limit)
+        # The loop itself keeps weak references only: a task nobody holds may vanish while it waits.
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="loop", daemon=True)
+        self._thread.start()
+
+    def start(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Begin a coroutine, from any thread. It must not raise."""
+        self._loop.call_soon_threadsafe(self._start, work)
+
+    def start_all(self, works: list[Callable[[], Coroutine[Any, Any, None]]]) -> None:
+        """Begin several, waking the loop once."""
+        self._loop.call_soon_threadsafe(lambda: [self._start(work) for work in works])
+
+    def _start(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        task = self._loop.create_task(self._run(work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _run(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        async with self._limit:
+            await work()
+
+    def stop(self) -> None:
+        """End the thread; what still runs is dropped."""
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()

@@ -1,0 +1,34 @@
+"""Pools: sorts of work, each with queues and processes of its own; and the roles a process can have."""
+
+from dataclasses import dataclass
+
+from lemline_site.config import Config
+
+
+@dataclass(frozen=True)
+class Pool:
+    """One sort of work."""
+
+    name: str
+    threads: int
+    """Messages that a worker process handles at the same time. A message holds up to `max_batch` activities, and
+    asynchronous ones wait together on one event loop."""
+
+    max_size: int
+    """Activities at the same time, per process."""
+
+
+THREADS = {"http": 16, "compute": 4, "io": 8, "maintenance": 2}
+"""Enough messages to keep the event loop busy where work waits; few where work holds the interpreter."""
+
+ROLES = ("http", "compute", "io", "maintenance")
+"""What a worker process can be started for. `maintenance` also keeps time and sweeps."""
+
+ACTIVITY_POOLS = ("http", "compute", "io")
+
+
+def pools(config: Config) -> dict[str, Pool]:
+    """Return the pools by name."""
+    return {
+        name: Pool(name, threads, getattr(config.execution.pools, name).max_size) for name, threads in THREADS.items()
+    }

@@ -1,0 +1,107 @@
+"""Records in memory: running a file without a server, and tests that need no database.
+
+Nothing survives the process. One lock stands for all row locks.
+"""
+
+import threading
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from workflows.runtime.records import (
+    Birth,
+    Changes,
+    Checkpointed,
+    HistoryRow,
+    Locked,
+    Phase,
+    Row,
+    unborn,
+    unpack,
+)
+
+
+class MemoryRecords:
+    """Records that are Python values."""
+
+    def __init__(self) -> None:
+        self.instances: dict[str, tuple[Birth, Phase]] = {}
+        self.history: list[HistoryRow] = []
+        self._rows: dict[str, Row] = {}
+        self._lock = threading.Lock()
+
+    def lock(self, ids: Sequence[str], *, wait: bool, births: Sequence[Birth] = ()) -> Locked:
+        """Take the one lock."""
+        self._lock.acquire()
+        existing = {birth.instance_id for birth in births if birth.instance_id in self.instances}
+        for birth in births:
+            self.instances.setdefault(birth.instance_id, (birth, unborn(birth)))
+        rows = {instance: self._rows[instance] for instance in ids if instance in self._rows}
+        return Locked(rows, self.now(), frozenset(), frozenset(existing))
+
+    def save(self, changes: Changes) -> None:
+        """Change everything and let go."""
+        for birth, phase, after in changes.births:
+            self.instances[birth.instance_id] = (birth, phase)
+            if after is not None:
+                blank = Row(birth.instance_id, birth.definition, birth.priority, 0, b"", birth.input, None)
+                self._rows[birth.instance_id] = _after(blank, after)
+        for after in changes.checkpoints:
+            self._rows[after.instance_id] = _after(self._rows[after.instance_id], after)
+        for phase in changes.phases:
+            self.instances[phase.instance_id] = (self.instances[phase.instance_id][0], phase)
+        for instance in changes.removed:
+            self._rows.pop(instance, None)
+        self.history.extend(changes.history)
+        self._lock.release()
+
+    def rollback(self) -> None:
+        """Let go."""
+        if self._lock.locked():
+            self._lock.release()
+
+    def peek(self, ids: Sequence[str]) -> dict[str, Row]:
+        """Look without the lock: rows are replaced, never changed."""
+        return {instance: self._rows[instance] for instance in ids if instance in self._rows}
+
+    def steps(self, ids: Sequence[str]) -> dict[str, int]:
+        """Look at the step numbers."""
+        return {instance: row.step for instance, row in self.peek(ids).items()}
+
+    def now(self) -> datetime:
+        """This machine's time is the only one."""
+        return datetime.now(UTC)
+
+    def open_work(self, limit: int, after: str) -> list[Row]:
+        """Nothing is ever lost in one process."""
+        return []
+
+    def looked(self, ids: Sequence[str], seconds: float) -> None:
+        """Nobody looks."""
+
+    def ring_all(self) -> None:
+        """Nothing is left from earlier."""
+
+    def due(self, limit: int) -> tuple[list[str], datetime]:
+        """Look through all of them."""
+        now = self.now()
+        found = [row for row in list(self._rows.values()) if row.due_at is not None and row.due_at <= now]
+        return [row.instance_id for row in sorted(found, key=lambda row: str(row.due_at))[:limit]], now
+
+    def postpone(self, ids: Sequence[str], seconds: float) -> None:
+        """Set `due_at`."""
+        moment = self.now() + timedelta(seconds=seconds)
+        for instance in ids:
+            if instance in self._rows:
+                self._rows[instance] = replace(self._rows[instance], due_at=moment)
+
+    def bury(self, instance_id: str, problem: bytes, problem_type: str) -> None:
+        """Fault an instance whose step cannot be taken."""
+        birth, phase = self.instances[instance_id]
+        ended = replace(phase, status="faulted", problem=problem, problem_type=problem_type, ended_at=self.now())
+        self.instances[instance_id] = (birth, ended)
+        self._rows.pop(instance_id, None)
+
+
+def _after(row: Row, after: Checkpointed) -> Row:
+    return replace(row, step=after.step, state=unpack(after.state), due_at=after.due_at)
