@@ -48,9 +48,10 @@ def next_attempt(scope: Scope, policy: RetryPolicy, retry: int, described: Json)
         due_at = scope.at + _delay(scope, policy, retry)
     except OverflowError as error:
         raise ProblemError(problem("expression", f"the delay of retry {retry} leads beyond the year 9999")) from error
-    limit = scope.state.waits.get(f"{scope.id}.limit")
-    if limit is not None and limit.due_at is not None and due_at >= limit.due_at:
-        return None
+    if policy.limit_duration is not None:
+        limit = scope.state.waits.get(f"{scope.id}.limit")
+        if limit is None or limit.due_at is None or due_at >= limit.due_at:
+            return None
     return due_at
 
 

@@ -95,7 +95,8 @@ class Draft:
             self.note_unknown(wait.frame, wait)
         del self.state.waits[wait_id]
         if self.asked.pop(wait_id, None) is None and wait.kind in ("activity", "child", "event"):
-            self.told.append(Cancel(wait_id=wait_id, kind=wait.kind))
+            child = entries.child_of(wait) if wait.kind == "child" else ""
+            self.told.append(Cancel(wait_id=wait_id, kind=wait.kind, child_id=child))
 
     def drop_below(self, id: int, *, keys_matter: bool = False) -> None:
         """Cancel all that is active below a frame, the innermost first."""

@@ -22,7 +22,7 @@ from workflows.engine.outcomes import Ask, Begin, Branch, Done, Handler, Outcome
 from workflows.engine.plan import Node
 from workflows.engine.problems import Problem, ProblemError
 from workflows.engine.scope import Scope
-from workflows.engine.state import Entry, Extended, Frame, Parked
+from workflows.engine.state import Attempts, Entry, Extended, Frame, Parked
 
 MOVES_LIMIT = 1000
 """Tasks entered in one step. Part of every recorded history: another number is another engine."""
@@ -145,9 +145,17 @@ class Driver(Draft):
         for id in list(state.frames):
             if id in state.frames:
                 try:
-                    self.open_timeout(id)
+                    self._limit_again(id)
                 except ProblemError as error:
                     self.fail(id, error.problem)
+
+    def _limit_again(self, id: int) -> None:
+        self.open_timeout(id)
+        scope = self.scope(id)
+        task, memo = scope.node.task, scope.frame.memo
+        if isinstance(task, model.TryTask) and isinstance(memo, Attempts) and not memo.catching:
+            for timer in flow.timers_of_try(scope, task):
+                self.open_timer(id, timer)
 
     def _continue_later(self) -> None:
         """Go on in a step of its own, so that no loop holds a worker."""

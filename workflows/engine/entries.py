@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import datetime
+from uuid import UUID
 
+from workflows.engine.commands import StartChild
 from workflows.engine.plan import Plan
-from workflows.engine.state import Attempts, State
+from workflows.engine.state import Attempts, State, Wait
 
 
 def path_of(state: State, id: int) -> str:
@@ -30,6 +33,21 @@ def idempotency_key(state: State, id: int) -> str:
     """
     kept = state.unknown.get(path_of(state, id)) if state.unknown else None
     return kept or f"{state.instance_id}:{id}"
+
+
+def child_id(state: State, wait_id: str, at: datetime) -> str:
+    """Return the id of the instance that a wait starts: of the shape of a UUIDv7, so that ids sort by time."""
+    digest = hashlib.sha256(f"{state.instance_id}:{wait_id}".encode()).digest()
+    milliseconds = int(at.timestamp() * 1000) & (2**48 - 1)
+    number = (milliseconds << 80) | (int.from_bytes(digest[:10], "big"))
+    number = (number & ~(0xF << 76)) | (0x7 << 76)
+    return str(UUID(int=(number & ~(0x3 << 62)) | (0x2 << 62)))
+
+
+def child_of(wait: Wait) -> str:
+    """Return the id of the child that a wait is open for."""
+    command = wait.command()
+    return command.child_id if isinstance(command, StartChild) else ""
 
 
 def deadline(plan: Plan, state: State, id: int) -> datetime | None:

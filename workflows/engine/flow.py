@@ -172,21 +172,32 @@ def _try_entered(scope: Scope) -> Outcome:
     assert isinstance(task, TryTask)
     if not _body(scope).nodes:
         return Done(scope.frame.input)
-    retry = task.catch.retry
-    timers: tuple[Timer, ...] = ()
-    if retry is not None and retry.limit_duration is not None:
-        timers = (Timer("limit", scope.after(scope.duration(retry.limit_duration))),)
-    return _attempt(scope, Attempts(), timers)
+    return _attempt(scope, Attempts(), timers_of_try(scope, task))
 
 
-def _attempt(scope: Scope, memo: Attempts, timers: tuple[Timer, ...] = ()) -> Outcome:
+def _attempt(scope: Scope, memo: Attempts, timers: tuple[Timer, ...] | None = None) -> Outcome:
     task = scope.node.task
     assert isinstance(task, TryTask)
-    retry = task.catch.retry
     number = memo.retries + 1
-    if retry is not None and retry.limit_attempt_duration is not None:
-        timers += (Timer("attempt", scope.after(scope.duration(retry.limit_attempt_duration)), number),)
+    timers = timers_of_attempt(scope, task, number) if timers is None else timers
     return Begin(block=_body(scope), input=scope.frame.input, memo=memo, attempt=number, timers=timers)
+
+
+def timers_of_try(scope: Scope, task: TryTask) -> tuple[Timer, ...]:
+    """Return the timers that limit a `try` that begins: all attempts together, and the first. Raises ProblemError."""
+    retry = task.catch.retry
+    first = timers_of_attempt(scope, task, 1)
+    if retry is None or retry.limit_duration is None:
+        return first
+    return (Timer("limit", scope.after(scope.duration(retry.limit_duration))), *first)
+
+
+def timers_of_attempt(scope: Scope, task: TryTask, number: int) -> tuple[Timer, ...]:
+    """Return the timer that limits one attempt, if any does. Raises ProblemError."""
+    retry = task.catch.retry
+    if retry is None or retry.limit_attempt_duration is None:
+        return ()
+    return (Timer("attempt", scope.after(scope.duration(retry.limit_attempt_duration)), number),)
 
 
 def _try_failed(scope: Scope, problem: Problem) -> Outcome | None:

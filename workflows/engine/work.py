@@ -76,7 +76,7 @@ def _child(scope: Scope, process: dict[str, Json], awaited: bool) -> StartChild:
     value = process.get("input", scope.frame.input.value)
     return StartChild(
         wait_id=str(scope.id),
-        child_id="",
+        child_id=entries.child_id(scope.state, str(scope.id), scope.at),
         namespace=str(names[0]),
         name=str(names[1]),
         version=version,
