@@ -13,7 +13,7 @@ _OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "task
 
 def settings(section: Log) -> dict[str, Any]:
     """Return Django's `LOGGING`."""
-    quiet = dict.fromkeys(("amqp", "kombu", "celery.utils.functional", "asyncio"), {"level": "WARNING"})
+    quiet = {name: {"level": "WARNING"} for name in ("amqp", "kombu", "celery.utils.functional", "asyncio")}
     return {
         "version": 1,
         "disable_existing_loggers": False,

@@ -34,6 +34,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -72,7 +73,8 @@ TIME_ZONE = "UTC"
 USE_TZ = True
 USE_I18N = False
 STATIC_URL = "static/"
-STATIC_ROOT = Path(LEMLINE.data_dir).resolve() / "static"
+# Straight from the packages: nothing to collect before the first start.
+WHITENOISE_USE_FINDERS = True
 
 # The doors have limits of their own, per kind of body (`lemline.limits.*`).
 DATA_UPLOAD_MAX_MEMORY_SIZE = None
@@ -93,7 +95,7 @@ CELERY_RESULT_BACKEND = None
 CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
 
-# A job is acknowledged after the commit; what its worker took to the grave is delivered again, and dropped if it is known.
+# A job is acknowledged after the commit. What its worker took to the grave is delivered again, and dropped if known.
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_TASK_IGNORE_RESULT = True

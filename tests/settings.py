@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from pathlib import Path
 
 for variable in list(os.environ):
     if variable in ("DATABASE_URL", "BROKER_URL", "CACHE_URL") or (
@@ -20,5 +21,5 @@ PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 # Twenty migrations of others, none of which is ours to test.
 MIGRATION_MODULES = {"django_celery_beat": None}
 
-if not os.path.exists("workflows/dsl/expression.py"):  # while the tree is being built
+if not Path("workflows/dsl/expression.py").exists():  # while the tree is being built
     INSTALLED_APPS = ["django.contrib.admin.apps.SimpleAdminConfig", *INSTALLED_APPS[1:]]  # noqa: F405

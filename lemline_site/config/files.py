@@ -32,8 +32,7 @@ def read_yaml(text: str, source: str) -> Iterator[tuple[str, str]]:
 
 def read_properties(text: str, source: str) -> Iterator[tuple[str, str]]:
     """Read Java properties: `key=value` or `key: value`, comments with `#` or `!`, lines continued by a backslash."""
-    for line in text.replace("\\\n", "").splitlines():
-        line = line.strip()
+    for line in map(str.strip, text.replace("\\\n", "").splitlines()):
         if not line or line.startswith(("#", "!")):
             continue
         cut = min((place for place in (line.find("="), line.find(":")) if place >= 0), default=-1)

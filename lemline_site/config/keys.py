@@ -12,6 +12,7 @@ SHORT_VARIABLES: Mapping[str, str] = {
     "lemline.database.url": "DATABASE_URL",
     "lemline.messaging.url": "BROKER_URL",
     "lemline.cache.url": "CACHE_URL",
+    "lemline.web.port": "PORT",
 }
 """Variables that platforms set, read besides those with the prefix."""
 

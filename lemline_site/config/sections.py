@@ -13,16 +13,13 @@ from lemline_site.config.values import Bytes
 _KIB, _MIB, _GIB = 1024, 1024**2, 1024**3
 
 
-def _size(number: int) -> Bytes:
-    return Bytes(number)
-
-
 @dataclass(frozen=True, kw_only=True)
 class Database:
     """Where everything is remembered."""
 
     url: str = "sqlite:///lemline.db"
-    """`postgresql://user:password@host:5432/name`, or `sqlite:///file` for one process. A leading `jdbc:` is read over."""
+    """`postgresql://user:password@host:5432/name`, or `sqlite:///file` for one process. `jdbc:` before it is
+    skipped."""
 
     application_name: str = "lemline"
     """How connections are named in `pg_stat_activity`."""
@@ -152,7 +149,8 @@ class Execution:
     """How long a process may be silent before its work is given to others. Processes are heard of every third of it."""
 
     grace: timedelta = timedelta(seconds=25)
-    """How long running activities may still take when a worker is told to stop. Below the grace of whatever stops it."""
+    """How long running activities may still take when a worker is told to stop. Shorter than what the one who stops
+    it grants."""
 
     step_batch: int = 128
     """Instances whose facts are applied in one transaction, at most."""
@@ -181,28 +179,28 @@ class Execution:
 class Limits:
     """What is refused for its size. The answer names the key."""
 
-    definition: Bytes = _size(_MIB)
+    definition: Bytes = Bytes(_MIB)
     """A definition's text."""
 
-    input: Bytes = _size(8 * _MIB)
+    input: Bytes = Bytes(8 * _MIB)
     """The input of an instance."""
 
-    state: Bytes = _size(64 * _MIB)
+    state: Bytes = Bytes(64 * _MIB)
     """All that an instance carries. Above, it is faulted with a `runtime` problem."""
 
-    event: Bytes = _size(_MIB)
+    event: Bytes = Bytes(_MIB)
     """One CloudEvent."""
 
     events: int = 10_000
     """CloudEvents in one request."""
 
-    response: Bytes = _size(16 * _MIB)
+    response: Bytes = Bytes(16 * _MIB)
     """The body of an HTTP response. Above, the call fails with a `communication` problem."""
 
-    output: Bytes = _size(16 * _MIB)
+    output: Bytes = Bytes(16 * _MIB)
     """What a script or a command may write to each of its outputs."""
 
-    shown: Bytes = _size(64 * _KIB)
+    shown: Bytes = Bytes(64 * _KIB)
     """A value in lists and history; larger ones are answered as their size and a link."""
 
 
@@ -213,7 +211,7 @@ class History:
     level: Literal["off", "activities", "tasks"] = "tasks"
     """`tasks`: every task that ended. `activities`: those that ran outside the engine. Phases are always recorded."""
 
-    max_value: Bytes = _size(64 * _KIB)
+    max_value: Bytes = Bytes(64 * _KIB)
     """Inputs and outputs above are recorded by their size only."""
 
 
@@ -256,7 +254,7 @@ class Expressions:
     timeout: timedelta = timedelta(seconds=2)
     """CPU and wall time of one evaluation."""
 
-    memory: Bytes = _size(512 * _MIB)
+    memory: Bytes = Bytes(512 * _MIB)
     """Memory of a helper process."""
 
     helpers: int = 2
@@ -270,7 +268,7 @@ class Processes:
     timeout: timedelta = timedelta(minutes=5)
     """The whole run, where no `timeout` of the workflow is shorter."""
 
-    memory: Bytes = _size(_GIB)
+    memory: Bytes = Bytes(_GIB)
     """Address space of a child."""
 
     python: str = ""
@@ -312,6 +310,15 @@ class Workflow:
 @dataclass(frozen=True, kw_only=True)
 class Web:
     """The HTTP server."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on; `0.0.0.0` for every one, as in a container."""
+
+    port: int = 8080
+    """Port to listen on."""
+
+    processes: int = 1
+    """Processes that answer requests."""
 
     threads: int = 16
     """Requests at the same time, per process. A request that waits for an instance's end holds one."""

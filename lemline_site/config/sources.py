@@ -154,9 +154,10 @@ def _from_environment(environment: Mapping[str, str], mistakes: list[str]) -> It
     for variable in sorted(environment):
         if variable in by_variable:
             yield _Given(name=by_variable[variable], text=environment[variable], source=variable)
-        elif variable.startswith("LEMLINE_") and not variable.startswith(secrets):
-            if not _OTHER_VARIABLES.fullmatch(variable):
-                mistakes.append(f"environment: unknown variable {variable}{_suggestion(variable, by_variable)}")
+        elif variable.startswith("LEMLINE_") and not (
+            variable.startswith(secrets) or _OTHER_VARIABLES.fullmatch(variable)
+        ):
+            mistakes.append(f"environment: unknown variable {variable}{_suggestion(variable, by_variable)}")
     for name, variable in SHORT_VARIABLES.items():
         if environment.get(variable):
             yield _Given(name=name, text=environment[variable], source=variable)

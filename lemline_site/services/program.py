@@ -65,7 +65,7 @@ def start(program: Program, output: int | IO[Any] | None = None) -> "subprocess.
         stdout=output,
         stderr=subprocess.STDOUT if output is not None else None,
         start_new_session=True,
-        preexec_fn=die_with_parent,
+        preexec_fn=die_with_parent,  # noqa: PLW1509  (one call into libc, which takes no lock)
         **identity,
     )
 

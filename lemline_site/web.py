@@ -1,0 +1,16 @@
+"""What gunicorn is told: `gunicorn --config python:lemline_site.web lemline_site.wsgi`."""
+
+from lemline_site.settings import LEMLINE
+
+bind = f"{LEMLINE.web.host}:{LEMLINE.web.port}"
+# Threads, since a request may wait for the end of an instance; processes for cores.
+worker_class = "gthread"
+workers = LEMLINE.web.processes
+threads = LEMLINE.web.threads
+# A worker process that dies is started again by gunicorn; one that hangs, after this.
+timeout = 120
+graceful_timeout = round(LEMLINE.execution.grace.total_seconds())
+keepalive = 15
+# The doors have limits of their own; long ids and filters must get through to them.
+limit_request_line = 8190
+accesslog = None
