@@ -3,8 +3,8 @@
 import inspect
 import logging
 import threading
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Callable, Coroutine, Sequence
+from datetime import datetime
 from typing import Any
 
 from django.conf import settings

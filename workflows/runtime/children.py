@@ -14,7 +14,6 @@ from workflows.runtime.ports import Outcome
 from workflows.runtime.records import Birth
 from workflows.runtime.step import Begin, Submit, Taken, Told
 
-
 Find = Callable[[str, str, str], models.Definition | None]
 """Namespace, name and version (or `latest`) to the registered definition."""
 

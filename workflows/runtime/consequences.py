@@ -105,7 +105,8 @@ class Consequences:
 
     def bury(self, instance_id: str, error: Exception) -> None:
         """Fault an instance whose step raised or could not be stored. Never raises: a database that refuses this
-        too leaves the instance to the sweeper."""
+        too leaves the instance to the sweeper.
+        """
         fault = problem("runtime", f"the step could not be taken: {type(error).__name__}: {error}")
         try:
             self._records.bury(instance_id, msgspec.json.encode(fault), fault.type)

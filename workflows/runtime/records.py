@@ -187,7 +187,8 @@ class Records(Protocol):
 
     def open_work(self, limit: int, after: str) -> list[Row]:
         """Return instances with open work that the sweeper has not looked at for a while, in the order of their
-        ids, those after an id; the empty text for all."""
+        ids, those after an id; the empty text for all.
+        """
         ...
 
     def looked(self, ids: Sequence[str], seconds: float) -> None:
@@ -200,7 +201,8 @@ class Records(Protocol):
 
     def bury(self, instance_id: str, problem: bytes, problem_type: str) -> None:
         """Fault an instance whose step cannot be taken, so that it neither comes back for ever nor vanishes.
-        Its checkpoint stays as it was."""
+        Its checkpoint stays as it was.
+        """
         ...
 
     def due(self, limit: int) -> tuple[list[str], datetime]:

@@ -19,7 +19,7 @@ from workflows.engine import (
     facts,
     new_state,
 )
-from workflows.engine.commands import Command, Finish, Publish, RunActivity
+from workflows.engine.commands import Command, Publish, RunActivity
 from workflows.engine.problems import Problem
 from workflows.runtime.definitions import Definitions, Registered
 from workflows.runtime.ports import Delivery, Settled
@@ -181,7 +181,7 @@ class Steps:
 
     def started(self, registered: Registered, now: datetime) -> facts.Started:
         """Return the fact that begins an instance of this definition."""
-        missing = tuple(name for name in registered.definition.secrets if not self._secret_exists(name))
+        missing = tuple(name for name in registered.definition.use.secrets if not self._secret_exists(name))
         return facts.Started(at=now, missing_secrets=missing)
 
     def write(self, taken: Taken, now: datetime, changes: Changes) -> None:

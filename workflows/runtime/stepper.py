@@ -13,7 +13,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from workflows.engine import facts
 from workflows.engine.expressions import SandboxNeeded, sandbox_forbidden
 from workflows.runtime.clock import DatabaseClock
 from workflows.runtime.consequences import Consequences

@@ -112,7 +112,7 @@ class Sweeper:
         held: dict[Hold, bool] = {}
         for node in models.Node.objects.all():
             if node.seen_at > now - self._lease:
-                held.update({(instance, wait, ring): True for instance, wait, ring in node.held})
+                held.update(dict.fromkeys(node.held, True))
             for queue, stamp in node.taken.items():
                 self._frontier.see(queue, now, datetime.fromisoformat(stamp))
         models.Node.objects.filter(seen_at__lt=now - 10 * self._lease).delete()
