@@ -91,7 +91,7 @@ class Draft:
         wait = self.state.waits.get(wait_id)
         if wait is None:
             return
-        if keys_matter and wait.frame:
+        if keys_matter:
             self.note_unknown(wait.frame, wait)
         del self.state.waits[wait_id]
         if self.asked.pop(wait_id, None) is None and wait.kind in ("activity", "child", "event"):
@@ -123,7 +123,9 @@ class Draft:
         state = self.state
         frame = state.frames[id]
         node = self.plan.nodes[frame.position]
-        self.close_wait(str(id), keys_matter=keys_matter)
+        wait = state.waits.get(str(id))
+        if wait is not None and wait.frame:
+            self.close_wait(str(id), keys_matter=keys_matter)
         if node.has_timers:
             for wait_id in [name for name, wait in state.waits.items() if wait.frame == id]:
                 self.close_wait(wait_id)

@@ -127,8 +127,8 @@ class Driver(Draft):
     def cancel_instance(self, *, reason: str, by: str) -> None:
         """End the instance as cancelled."""
         state = self.state
-        state.parked = parking.parked(state.frames, state.agenda, 0)
         if state.frames:
+            state.parked = parking.parked(state.frames, state.agenda, 0)
             root = next(iter(state.frames))
             for held in state.held:
                 self.note_unknown(held.wait.frame, held.wait)

@@ -35,6 +35,16 @@ def idempotency_key(state: State, id: int) -> str:
     return kept or f"{state.instance_id}:{id}"
 
 
+def calls_around(plan: Plan, state: State, id: int) -> int:
+    """Return how many functions have been called to get to this frame."""
+    count = 0
+    while id:
+        frame = state.frames[id]
+        count += frame.position != "" and plan.nodes[frame.position].block is None
+        id = frame.parent
+    return count
+
+
 def child_id(state: State, wait_id: str, at: datetime) -> str:
     """Return the id of the instance that a wait starts: of the shape of a UUIDv7, so that ids sort by time."""
     digest = hashlib.sha256(f"{state.instance_id}:{wait_id}".encode()).digest()

@@ -15,6 +15,9 @@ from workflows.engine.problems import ProblemError, problem
 from workflows.engine.scope import Scope, checked, shown
 from workflows.engine.state import Frame
 
+CALLS_LIMIT = 64
+"""How deep functions of `use.functions` may call each other."""
+
 _PROTOCOLS = frozenset({"http", "openapi", "grpc", "asyncapi", "a2a", "mcp"})
 
 
@@ -26,6 +29,8 @@ def _call_entered(scope: Scope) -> Outcome:
         return Ask(_activity(scope, task.call, scope.render(task.with_, scope.frame.input.value)))
     function = task.function or scope.plan.definition.use.functions.get(task.call)
     if function is not None:
+        if entries.calls_around(scope.plan, scope.state, scope.id) >= CALLS_LIMIT:
+            raise ProblemError(problem("runtime", f"functions call each other more than {CALLS_LIMIT} deep"))
         arguments = scope.render_data(task.with_, scope.frame.input)
         return Branch(nodes=(scope.plan.nodes[function.position],), input=arguments)
     if "@" in task.call:
