@@ -245,7 +245,7 @@ def _retry(driver: Driver, fact: RetryRequested) -> bool:
         state.shared = Data({})
         state.unknown = {}
     driver.set_status("running", reason=fact.reason, by=fact.by)
-    driver.take_up(again)
+    driver.take_up(again, is_edited=edited is not None)
     return True
 
 

@@ -172,10 +172,9 @@ class Draft:
             path = entries.path_of(self.state, id)
             self.state.unknown = {known: key for known, key in self.state.unknown.items() if known != path}
 
-    def forget_keys_below(self, id: int) -> None:
-        """What happened below a frame will not be tried again."""
+    def forget_keys(self, path: str) -> None:
+        """What happened at this path and below will not be tried again."""
         if self.state.unknown:
-            path = entries.path_of(self.state, id)
             self.state.unknown = {k: key for k, key in self.state.unknown.items() if not k.startswith(path)}
 
     def finish(self, status: Literal["completed", "faulted", "cancelled"], *, reason: str = "", by: str = "") -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from workflows.dsl import model
-from workflows.engine import data_flow, extending, flow, parking, work
+from workflows.engine import data_flow, entries, extending, flow, parking, work
 from workflows.engine.commands import ContinueLater, RunActivity
 from workflows.engine.data import Data
 from workflows.engine.draft import Draft
@@ -136,11 +136,15 @@ class Driver(Draft):
             self.close(root, "cancelled")
         self.finish("cancelled", reason=reason, by=by)
 
-    def take_up(self, again: Parked) -> None:
-        """Go on with what a faulted or cancelled instance kept. Its frames get new ids, its timeouts begin anew."""
+    def take_up(self, again: Parked, *, is_edited: bool) -> None:
+        """Go on with what a faulted or cancelled instance kept.
+
+        Its frames get new ids, its timeouts begin anew, and a task whose input was edited has new keys.
+        """
         state = self.state
-        state.frames, entries, state.counter = parking.renumbered(again, state.counter)
-        state.agenda[:] = entries
+        state.frames, state.agenda[:], state.counter = parking.renumbered(again, state.counter)
+        if is_edited:
+            self.forget_keys(entries.path_of_entry(state, state.agenda[again.entries.index(again.origin)]))
         state.parked = state.problem = None
         for id in list(state.frames):
             if id in state.frames:
@@ -337,7 +341,7 @@ class Driver(Draft):
         """End a frame with a problem, and let the one above decide."""
         parent = self.state.frames[id].parent
         self.drop_below(id, keys_matter=True)
-        self.close(id, "faulted", problem=failing.problem)
+        self.close(id, "faulted", problem=failing.problem, keys_matter=True)
         if parent:
             return parent, failing
         self.state.problem = failing.problem
@@ -354,7 +358,7 @@ class Driver(Draft):
         if outcome is None:
             return self._unwind(id, failing)
         if not self._may_try_again(id, outcome):
-            self.forget_keys_below(id)
+            self.forget_keys(entries.path_of(self.state, id))
         return id, outcome
 
     def _may_try_again(self, id: int, outcome: Outcome) -> bool:

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from workflows.engine.commands import StartChild
 from workflows.engine.plan import Plan
-from workflows.engine.state import Attempts, State, Wait
+from workflows.engine.state import Attempts, Entry, Frame, State, Wait
 
 
 def path_of(state: State, id: int) -> str:
@@ -20,9 +20,18 @@ def path_of(state: State, id: int) -> str:
     parts: list[str] = []
     while id:
         frame = state.frames[id]
-        parts.append(f"{frame.position}:{'' if frame.iteration is None else frame.iteration}:{frame.jumps}|")
+        parts.append(_part(frame))
         id = frame.parent
     return "".join(reversed(parts))
+
+
+def path_of_entry(state: State, entry: Entry) -> str:
+    """Return the path that the frame of an entry will have."""
+    return path_of(state, entry.parent) + _part(entry)
+
+
+def _part(place: Frame | Entry) -> str:
+    return f"{place.position}:{'' if place.iteration is None else place.iteration}:{place.jumps}|"
 
 
 def idempotency_key(state: State, id: int) -> str:

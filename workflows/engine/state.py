@@ -13,7 +13,7 @@ from typing import Literal
 import msgspec
 
 from workflows.dsl.jsontext import Json
-from workflows.engine.commands import AnyCommand, decode_command
+from workflows.engine.commands import Ringable, RunActivity, decode_command
 from workflows.engine.data import Data
 from workflows.engine.facts import AnyFact
 from workflows.engine.problems import Problem
@@ -122,9 +122,11 @@ class Wait(msgspec.Struct, frozen=True, array_like=True):
     deaths: int = 0
     """Processes that died with this wait in hand."""
 
-    def command(self) -> AnyCommand:
-        """Return the command that asks for this again, the same bytes but for ring and stamp."""
+    def command(self) -> Ringable:
+        """Return the command that asks for this again: the same but for ring, stamp and suspicion."""
         command = decode_command(self.request)
+        if isinstance(command, RunActivity):
+            command = msgspec.structs.replace(command, suspect=self.deaths > 0)
         return msgspec.structs.replace(command, ring=self.ring, rung_at=self.rung_at)
 
 

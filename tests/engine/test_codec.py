@@ -1,0 +1,45 @@
+"""The stored form of a state."""
+
+import pytest
+
+from tests.builders import run
+from workflows.dsl import jsontext
+from workflows.engine import Data, decode_state, encode_state, new_state
+
+
+def test_a_document_that_several_frames_share_is_stored_once():
+    played = run("do: [{outer: {input: {from: .n}, do: [{inner: {do: [{work: {call: work}}]}}]}}]", {"n": ["x" * 500]})
+
+    assert encode_state(played.state).count(b"xxxxx") == 100
+
+
+def test_the_workflows_raw_input_lies_beside_the_state():
+    played = run("do: [{work: {call: work}}]", {"big": "x" * 500})
+
+    assert b"xxx" not in encode_state(played.state)
+    assert played.state.input == {"big": "x" * 500}
+
+
+def test_the_first_member_is_the_number_of_the_schema():
+    stored = encode_state(new_state(instance_id="i", input=1, seal="s"))
+
+    assert stored.startswith(b"[1,")
+    with pytest.raises(ValueError, match="schema 2"):
+        decode_state(b"[2," + stored[3:], b"1")
+
+
+def test_a_document_that_nobody_looks_into_is_copied_as_text():
+    text = b'{"a":1.50,"a b":null}'
+    played = run("do: [{work: {call: work, export: {as: '{kept: .}'}}}, {more: {call: work}}]")
+    played.succeed("work", Data(text=text).value)
+
+    assert text in encode_state(played.state)
+
+
+def test_an_array_of_documents_is_joined_from_their_texts():
+    assert Data.array([Data(1), Data(text=b'{"a":2}')]).value == [1, {"a": 2}]
+
+
+def test_text_that_is_no_json_is_noticed_when_it_is_read():
+    with pytest.raises(jsontext.JsonError):
+        _ = Data(text=b"{").value
