@@ -1,0 +1,250 @@
+"""Runtime expressions and templates as they stand in a definition: found in texts, checked, not evaluated.
+
+Rules 1 to 9 of docs/dsl.md.
+"""
+
+import re
+from dataclasses import dataclass
+
+from workflows.dsl.jq_programs import compiled, free_variables
+from workflows.dsl.jq_tokens import Token, UnterminatedError, closing, everything, tokens
+from workflows.dsl.jsontext import Json
+
+
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """A jq program."""
+
+    text: str
+    """Without `${ }`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Literal:
+    """A value without expressions."""
+
+    value: Json
+
+
+@dataclass(frozen=True, slots=True)
+class Interpolation:
+    """A text with `${ }` inside it."""
+
+    parts: tuple[str | Expression, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class UriTemplate:
+    """Like an interpolation; `{name}` in the texts is expanded over the task's input."""
+
+    parts: tuple[str | Expression, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LooseText:
+    """Loose mode: tried as jq; where that fails, it is the text."""
+
+    text: str
+    program: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectTemplate:
+    """An object, some members of which are no literals."""
+
+    members: "tuple[tuple[str, Template], ...]"
+
+
+@dataclass(frozen=True, slots=True)
+class ArrayTemplate:
+    """An array, some items of which are no literals."""
+
+    items: "tuple[Template, ...]"
+
+
+Template = Literal | Expression | Interpolation | UriTemplate | LooseText | ObjectTemplate | ArrayTemplate
+
+
+class ExpressionSyntaxError(ValueError):
+    """A text that is no expression, or one that jq does not take."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+_OPENING = re.compile(r"""\$\{(?=[\s.$(\[{"])""")
+"""Shell's `${NAME}` is none."""
+
+_PLACEHOLDER = re.compile(r"\{[^{}\s]*\}")
+
+
+def parse_expression(text: str) -> Expression:
+    """Return the program of a field that is an expression, with or without `${ }` around it.
+
+    Raises:
+        ExpressionSyntaxError: `${` is never closed.
+    """
+    whole = _whole(text)
+    return Expression(text.strip()) if whole is None else whole
+
+
+def parse_template(value: Json, *, mode: str = "strict", uri: bool = False) -> Template:
+    """Return what a value says, whose texts may hold expressions. What is wholly literal is one `Literal`.
+
+    Args:
+        value: JSON.
+        mode: `strict`, or `loose`: then every other text is tried as jq too.
+        uri: Whether the value is a URI, with `{name}` to be expanded.
+
+    Raises:
+        ExpressionSyntaxError: `${` is never closed.
+    """
+    if isinstance(value, str):
+        return _text(value, mode, uri)
+    if isinstance(value, dict):
+        members = tuple((key, parse_template(member, mode=mode)) for key, member in value.items())
+        is_literal = all(isinstance(member, Literal) for _, member in members)
+        return Literal(value) if is_literal else ObjectTemplate(members)
+    if isinstance(value, list):
+        items = tuple(parse_template(item, mode=mode) for item in value)
+        return Literal(value) if all(isinstance(item, Literal) for item in items) else ArrayTemplate(items)
+    return Literal(value)
+
+
+def _text(text: str, mode: str, uri: bool) -> Template:
+    whole = _whole(text)
+    if whole is not None:
+        return whole
+    parts = _parts(text)
+    if uri and any(isinstance(part, str) and _PLACEHOLDER.search(part) for part in parts):
+        return UriTemplate(parts)
+    if any(isinstance(part, Expression) for part in parts):
+        return Interpolation(parts)
+    if mode == "loose" and _compiles(text):
+        return LooseText(text, Expression(text))
+    return Literal(text)
+
+
+def _whole(text: str) -> Expression | None:
+    stripped = text.strip()
+    if not stripped.startswith("${"):
+        return None
+    end = _end(stripped, 2)
+    return Expression(stripped[2:end].strip()) if end == len(stripped) - 1 else None
+
+
+def _parts(text: str) -> tuple[str | Expression, ...]:
+    parts: list[str | Expression] = []
+    place = 0
+    while match := _OPENING.search(text, place):
+        end = _end(text, match.end())
+        parts += [text[place : match.start()], Expression(text[match.end() : end].strip())]
+        place = end + 1
+    parts.append(text[place:])
+    return tuple(part for part in parts if part != "")
+
+
+def _end(text: str, start: int) -> int:
+    try:
+        return closing(text, start)
+    except UnterminatedError as error:
+        raise ExpressionSyntaxError(f"`${{` is never closed in {_short(text)}: {error}") from error
+
+
+def _compiles(text: str) -> bool:
+    try:
+        check(Expression(text))
+    except ExpressionSyntaxError:
+        return False
+    return True
+
+
+def check(expression: Expression) -> None:
+    """Compile a program.
+
+    Raises:
+        ExpressionSyntaxError: It does not compile; with a hint where the mistake is a common one.
+    """
+    text = expression.text
+    try:
+        compiled(text, free_variables(text))
+    except ValueError as error:
+        raise ExpressionSyntaxError(f"{_short(text)} is not jq: {_reason(str(error))}", _hint(text)) from error
+
+
+def variables(expression: Expression) -> frozenset[str]:
+    """Return the names of the variables that a program reads, without `$`."""
+    return frozenset(free_variables(expression.text))
+
+
+def secret_paths(expression: Expression) -> frozenset[tuple[str, ...]]:
+    """Return the paths into `$secrets` (or `$secret`) that a program reads, the secret's name first."""
+    try:
+        found = tuple(everything(tokens(expression.text)))
+    except UnterminatedError:
+        return frozenset()
+    places = [place for place, token in enumerate(found) if token.text in ("$secrets", "$secret")]
+    paths = (tuple(_path(found, place + 1)) for place in places)
+    return frozenset(path for path in paths if path)
+
+
+def _path(found: tuple[Token, ...], place: int) -> list[str]:
+    path: list[str] = []
+    while place < len(found):
+        token = found[place]
+        words = [following.text for following in found[place : place + 3]]
+        if token.kind == "field":
+            path.append(token.text[1:])
+            place += 1
+        elif token.text == "." and place + 1 < len(found) and found[place + 1].kind == "string":
+            path.append(words[1][1:-1])
+            place += 2
+        elif token.text == "[" and len(words) == 3 and words[2] == "]" and words[1].startswith('"'):
+            path.append(words[1][1:-1])
+            place += 3
+        else:
+            break
+    return path
+
+
+_HINTS = (
+    ("'", "texts stand in double quotes in jq"),
+    ("===", "jq compares with =="),
+    ("&&", "jq says `and`"),
+    ("||", "jq says `or`; for a default value use //"),
+    ("now()", "functions without arguments have no parentheses in jq: now"),
+    ("!", "jq negates with `| not`; unequal is !="),
+    ("?", "jq says: if condition then this else that end"),
+    ("()", "functions without arguments have no parentheses in jq"),
+)
+
+
+def _hint(text: str) -> str:
+    """Return what to write instead, for mistakes of those who come from other languages."""
+    strings = re.compile(r'"(?:[^"\\]|\\.)*"')
+    bare = strings.sub('""', text)
+    for sign, hint in _HINTS:
+        if sign in bare:
+            return hint
+    name = re.search(r"(\w+)/(\d+) is not defined", _message(text))
+    return f"jq has no function {name[1]} with {name[2]} arguments; a text stands in double quotes" if name else ""
+
+
+def _message(text: str) -> str:
+    try:
+        compiled(text, free_variables(text))
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+def _reason(message: str) -> str:
+    """Return jq's first line, without the place: it counts the lines of the wrapper."""
+    first = message.partition("\n")[0].removeprefix("jq: error: ")
+    return re.sub(r"(, expecting [^,]*)? at <top-level>.*", "", first)
+
+
+def _short(text: str) -> str:
+    return f"`{text if len(text) <= 80 else text[:77] + '...'}`"
