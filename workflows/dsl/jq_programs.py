@@ -67,20 +67,18 @@ def free_variables(text: str) -> tuple[str, ...]:
 
 
 def _bound(found: list[Token]) -> set[str]:
-    """Return the names after `as`, up to the pipe or bracket that ends the pattern, and parameters of `def`."""
+    """Return the names in patterns after `as`, up to the pipe or bracket behind them, and in parameters of `def`."""
     bound: set[str] = set()
-    binding = False
-    for place, token in enumerate(found):
-        if token.kind == "name":
-            binding = token.text == "as" or (place > 0 and found[place - 1].text == "def") or (binding and token.text == "as")
-        elif binding and token.kind == "variable":
+    binder, ends = "", frozenset[str]()
+    for token in found:
+        if token.kind == "name" and token.text in _BINDERS:
+            binder, ends = token.text, _BINDERS[token.text]
+        elif binder and token.kind == "variable":
             bound.add(token.text[1:].strip())
-        elif token.text in ("|", "?//") or (token.text == "(" and not _follows_def(found, place)):
-            binding = token.text == "?//"
-        elif token.text == ":" and binding and place > 0 and found[place - 1].text == ")":
-            binding = False
+        elif token.text in ends:
+            binder, ends = "", frozenset()
     return bound
 
 
-def _follows_def(found: list[Token], place: int) -> bool:
-    return place > 1 and found[place - 2].text == "def"
+_BINDERS = {"as": frozenset({"|", "("}), "def": frozenset({":"})}
+"""Words that bring in variables, and what ends their patterns."""

@@ -5,18 +5,21 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from django.conf import settings
 from django.db import connection
 from django.utils.module_loading import import_string
 
 from workflows import models
+from workflows.engine.expressions import set_sandbox
 from workflows.runtime.children import Children, Find
 from workflows.runtime.clock import DatabaseClock
 from workflows.runtime.cluster import Presence
 from workflows.runtime.consequences import Consequences
 from workflows.runtime.definitions import Definitions
 from workflows.runtime.endings import Endings
+from workflows.runtime.jq_sandbox import JqSandbox
 from workflows.runtime.ports import Secrets, Workers
 from workflows.runtime.postgres import PostgresRecords
 from workflows.runtime.records import Records
@@ -60,6 +63,12 @@ class Process:
         )
         self.stepper.consequences = Consequences(
             self.records, workers, self.clock, self.children, self.endings, self.stepper.submit
+        )
+        limits = config.expressions
+        # jq reads `~/.jq` into every program; only the helpers are kept from it.
+        set_sandbox(
+            JqSandbox(limits.helpers, limits.timeout.total_seconds(), limits.memory, config.limits.state),
+            everything=(Path.home() / ".jq").exists(),
         )
         self._latest: dict[tuple[str, str, str], tuple[float, models.Definition | None]] = {}
 
