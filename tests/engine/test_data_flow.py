@@ -98,7 +98,7 @@ def test_input_is_the_transformed_input_and_task_holds_raw_input_and_raw_output(
         do:
           - task:
               input: {from: .n}
-              set: {doubled: '${ . * 2 }'}
+              set: {doubled: '${ . + . }'}
               output:
                 as: '{input: $input, raw: $task.input, put: $task.output, name: $task.name, at: $task.reference}'
         """,

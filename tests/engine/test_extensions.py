@@ -96,7 +96,9 @@ def test_a_problem_in_an_extension_is_one_of_the_task_around_it():
 def test_an_export_of_an_extension_changes_the_context():
     played = run(
         """
-        use: {extensions: [{count: {extend: set, after: [{note: {set: 1, export: {as: '{n: (($context.n // 0) + 1)}'}}}]}}]}
+        use:
+          extensions:
+            - count: {extend: set, after: [{note: {set: 1, export: {as: '{n: (($context.n // 0) + 1)}'}}}]}
         do: [{a: {set: 1}}, {b: {set: 2}}]
         """
     )

@@ -80,7 +80,7 @@ def test_end_ends_the_workflow_from_anywhere_and_each_enclosing_task_completes_i
           - outer:
               do:
                 - inner: {do: [{stop: {set: {n: 1}, then: end}}, {never: {set: 2}}], output: {as: '{n: (.n + 1)}'}}
-              output: {as: '{n: (.n * 10)}'}
+              output: {as: '{n: (.n + 18)}'}
               export: {as: '{last: .n}'}
           - never: {set: 3}
         output: {as: '{total: .n}'}

@@ -1,7 +1,8 @@
 """The stored form of a state: `[schema, documents, state]`, JSON text.
 
 Frames refer to documents by number, so a document that several frames share is stored once, and one
-that no step has looked into is copied as text. Document 0 is the workflow's raw input, which is not
+that no step has looked into is copied as text. Equal documents are one, so the form does not depend on how
+often a state was read and written. Document 0 is the workflow's raw input, which is not
 among them: it lies beside the state, in a column that no step rewrites.
 """
 
@@ -30,13 +31,12 @@ _stored = msgspec.json.Decoder(_Stored)
 def encode_state(state: State) -> bytes:
     """Return the stored form of a state, without the workflow's raw input."""
     numbers = {id(state.raw_input): 0}
-    texts: list[bytes] = []
+    texts: dict[bytes, int] = {}
 
     def number(data: Data) -> int:
         known = numbers.get(id(data))
         if known is None:
-            texts.append(data.text)
-            known = numbers[id(data)] = len(texts)
+            known = numbers[id(data)] = texts.setdefault(data.text, len(texts) + 1)
         return known
 
     body = msgspec.json.Encoder(enc_hook=number, decimal_format="number").encode(state)

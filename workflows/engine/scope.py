@@ -113,6 +113,9 @@ class Scope(Mapping[str, Json]):
         make = _ARGUMENTS.get(name)
         return self._local(name) if make is None else make(self)
 
+    def __contains__(self, name: object) -> bool:
+        return name in self.extra or name in _ARGUMENTS or any(known == name for known, _ in self._locals())
+
     def __iter__(self) -> Iterator[str]:
         yield from dict.fromkeys([*_ARGUMENTS, *self.extra, *(name for name, _ in self._locals())])
 
