@@ -86,7 +86,9 @@ class Instance:
     def fail(self, task: str, problem: Problem = UNAVAILABLE, *, answered: bool = True) -> Step:
         """Answer the oldest open activity of the task of this name with a problem."""
         wait_id = self.request(task).wait_id
-        return self._settle(self.apply(ActivityFailed(at=self.now, wait_id=wait_id, problem=problem, answered=answered)))
+        return self._settle(
+            self.apply(ActivityFailed(at=self.now, wait_id=wait_id, problem=problem, answered=answered))
+        )
 
     def end_child(self, output: Any = None, problem: Problem | None = None) -> Step:
         """Answer the only open child."""
@@ -200,10 +202,11 @@ def _check(state: State) -> None:
         assert all(wait.frame == 0 for wait in state.waits.values())
 
 
-
 def definitions() -> st.SearchStrategy[Definition]:
     """Generate small definitions of every sort of task that needs no event."""
-    return st.recursive(_lists(_leaves()), lambda inner: _lists(_leaves() | _nested(inner)), max_leaves=8).map(_document)
+    return st.recursive(_lists(_leaves()), lambda inner: _lists(_leaves() | _nested(inner)), max_leaves=8).map(
+        _document
+    )
 
 
 def _leaves() -> st.SearchStrategy[dict[str, Any]]:

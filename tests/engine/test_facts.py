@@ -35,7 +35,9 @@ def test_an_answer_that_comes_twice_is_applied_once():
 
 
 def test_a_late_answer_to_a_cancelled_wait_changes_nothing():
-    played = run("do: [{race: {fork: {compete: true, branches: [{a: {call: work}}, {b: {call: work}}]}}}, {more: {call: work}}]")
+    played = run(
+        "do: [{race: {fork: {compete: true, branches: [{a: {call: work}}, {b: {call: work}}]}}}, {more: {call: work}}]"
+    )
     late = played.request("a").wait_id
     played.succeed("b")
 

@@ -37,16 +37,16 @@ def test_an_endless_loop_of_control_tasks_can_be_suspended_and_cancelled():
 
 
 def test_a_value_that_grows_beyond_the_limit_is_a_runtime_problem_of_its_task():
-    played = run(
-        "do: [{double: {set: '${ . + . }'}}, {again: {set: '${ . }', then: double}}]", "x" * 100_000
-    )
+    played = run("do: [{double: {set: '${ . + . }'}}, {again: {set: '${ . }', then: double}}]", "x" * 100_000)
 
     assert (played.problem.type.rsplit("/", 1)[1], played.problem.instance) == ("runtime", "/do/0/double")
 
 
 def test_a_state_that_grows_beyond_the_limit_faults_the_instance_with_a_runtime_problem():
     large = "x" * (DATA_LIMIT_BYTES // 3)
-    played = run("do: [{all: {fork: {branches: [{a: {call: work}}, {b: {call: work}}, {c: {call: work}}, {d: {call: work}}]}}}]")
+    played = run(
+        "do: [{all: {fork: {branches: [{a: {call: work}}, {b: {call: work}}, {c: {call: work}}, {d: {call: work}}]}}}]"
+    )
 
     played.succeed("a", large + "a")
     played.succeed("b", large + "b")

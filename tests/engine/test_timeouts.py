@@ -5,7 +5,9 @@ from workflows.engine.commands import Cancel
 
 
 def timed(task: str) -> Instance:
-    return Instance(f"do: [{{task: {{{task}, timeout: {{after: {{seconds: 10}}}}}}}}, {{after: {{set: late}}}}]").start()
+    return Instance(
+        f"do: [{{task: {{{task}, timeout: {{after: {{seconds: 10}}}}}}}}, {{after: {{set: late}}}}]"
+    ).start()
 
 
 def test_a_task_that_takes_too_long_faults_with_a_timeout_problem_of_its_own():

@@ -142,7 +142,9 @@ def test_a_problem_in_catch_do_goes_on_upwards():
 
 
 def test_a_problem_of_a_control_task_is_caught_like_that_of_an_activity():
-    played = run("do: [{safe: {try: [{wrong: {set: '${ .a.b }'}}], catch: {do: [{mend: {set: '${ $error.type }'}}]}}}]", {"a": 1})
+    played = run(
+        "do: [{safe: {try: [{wrong: {set: '${ .a.b }'}}], catch: {do: [{mend: {set: '${ $error.type }'}}]}}}]", {"a": 1}
+    )
 
     assert played.output.endswith("/expression")
 
@@ -222,7 +224,7 @@ def test_jitter_adds_a_part_of_from_to_that_a_replay_repeats():
 
 
 def test_the_retrys_own_conditions_decide_whether_to_retry():
-    played = retrying("{when: .status == 503, exceptWhen: $error.title == \"final\"}")
+    played = retrying('{when: .status == 503, exceptWhen: $error.title == "final"}')
 
     played.fail("work")
     assert played.open == ["work"]

@@ -239,9 +239,7 @@ def test_with_an_activity_open_an_instance_is_running_with_timers_alone_it_waits
     assert [phase.status for phase in played.phases] == ["running", "waiting", "completed"]
 
 
-@pytest.mark.parametrize(
-    "task", ["listen: {to: {any: []}}", "call: 'log:1.0.0@global', with: {message: hello}"]
-)
+@pytest.mark.parametrize("task", ["listen: {to: {any: []}}", "call: 'log:1.0.0@global', with: {message: hello}"])
 def test_what_cannot_be_run_yet_is_a_configuration_problem(task):
     played = run(f"use: {{catalogs: {{global: {{endpoint: 'https://catalog.example'}}}}}}\ndo: [{{later: {{{task}}}}}]")
 

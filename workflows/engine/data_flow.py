@@ -14,7 +14,7 @@ from collections.abc import Iterable
 import jsonschema_rs
 
 from workflows.dsl.jsontext import Json
-from workflows.dsl.model import Schema
+from workflows.dsl.model import Export, Input, Schema
 from workflows.engine.data import Data
 from workflows.engine.problems import ProblemError, problem
 from workflows.engine.scope import Scope
@@ -30,12 +30,9 @@ def is_skipped(scope: Scope) -> bool:
     return condition is not None and not scope.test(condition, scope.frame.raw.value)
 
 
-def transformed_input(scope: Scope) -> Data:
+def transformed_input(scope: Scope, stage: Input) -> Data:
     """Return the task's input."""
-    stage = scope.node.task.input
     raw = scope.frame.raw
-    if stage is None:
-        return raw
     if stage.schema is not None:
         validate(raw.value, stage.schema, "input")
     return raw if stage.from_ is None else scope.render_data(stage.from_, raw)
@@ -53,11 +50,8 @@ def transformed_output(scope: Scope, raw_output: Data) -> Data:
     return output
 
 
-def exported_context(scope: Scope, raw_output: Data, output: Data) -> Data:
+def exported_context(scope: Scope, stage: Export, raw_output: Data, output: Data) -> Data:
     """Return what `$context` is after the task."""
-    stage = scope.node.task.export
-    if stage is None:
-        return scope.state.shared
     scope.raw_output, scope.output = raw_output, output
     context = scope.state.shared if stage.as_ is None else scope.render_data(stage.as_, output)
     if stage.schema is not None:

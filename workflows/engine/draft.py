@@ -5,6 +5,8 @@ Every frame and every wait is opened and closed here, so that commands and histo
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from copy import copy
 from datetime import datetime
 from typing import Literal
 
@@ -12,7 +14,16 @@ import msgspec
 
 from workflows.dsl import jsontext
 from workflows.engine import entries
-from workflows.engine.commands import Cancel, Command, Finish, Ringable, RunActivity, SetTimer
+from workflows.engine.commands import (
+    Cancel,
+    Command,
+    ContinueLater,
+    Finish,
+    Ringable,
+    RunActivity,
+    SetTimer,
+    StartChild,
+)
 from workflows.engine.data import Data
 from workflows.engine.facts import ActivityFailed, ActivitySucceeded, Fact
 from workflows.engine.outcomes import Timer
@@ -23,13 +34,20 @@ from workflows.engine.state import Frame, Memo, State, Status, Wait
 from workflows.engine.step import PhaseChange, TaskRun
 
 
+_KINDS: Mapping[type[Ringable], Literal["activity", "child", "continue"]] = {
+    RunActivity: "activity",
+    StartChild: "child",
+    ContinueLater: "continue",
+}
+
+
 class Draft:
     """One instance during one step."""
 
     def __init__(self, plan: Plan, state: State, at: datetime) -> None:
         self.plan = plan
         self.at = at
-        self.state = state = state.__copy__()
+        self.state = state = copy(state)
         state.frames = dict(state.frames)
         state.waits = dict(state.waits)
         state.agenda = list(state.agenda)
@@ -57,14 +75,17 @@ class Draft:
 
     def remember(self, id: int, memo: Memo | None) -> Frame:
         """Give a frame another memo, and return it."""
-        frame = self.state.frames[id] = msgspec.structs.replace(self.state.frames[id], memo=memo)
+        frame: Frame = msgspec.structs.replace(self.state.frames[id], memo=memo)
+        self.state.frames[id] = frame
         return frame
 
-    def open_wait(self, command: Ringable, kind: Literal["activity", "child", "continue"], frame: int) -> None:
+    def open_wait(self, command: Ringable, frame: int) -> None:
         """Ask for something, and wait for the answer. Raises ProblemError when it cannot be written or is too large."""
         request = encoded(command)
         self.state.size += len(request)
-        self.state.waits[command.wait_id] = Wait(kind, frame, request=msgspec.Raw(request), rung_at=self.at)
+        self.state.waits[command.wait_id] = Wait(
+            _KINDS[type(command)], frame, request=msgspec.Raw(request), rung_at=self.at
+        )
         self.asked[command.wait_id] = command
 
     def open_timer(self, id: int, timer: Timer) -> None:

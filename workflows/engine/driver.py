@@ -14,7 +14,7 @@ import msgspec
 
 from workflows.dsl import model
 from workflows.engine import data_flow, entries, extending, flow, parking, work
-from workflows.engine.commands import ContinueLater, RunActivity
+from workflows.engine.commands import ContinueLater
 from workflows.engine.data import Data
 from workflows.engine.draft import Draft
 from workflows.engine.facts import Fact
@@ -166,7 +166,7 @@ class Driver(Draft):
         if not any(wait.kind == "continue" for wait in self.state.waits.values()):
             self.state.counter += 1
             command = ContinueLater(wait_id=f"{self.state.counter}.continue", rung_at=self.at)
-            self.open_wait(command, "continue", 0)
+            self.open_wait(command, 0)
 
     def _enter(self, entry: Entry) -> None:
         state = self.state
@@ -207,8 +207,9 @@ class Driver(Draft):
         return self._go_on(scope.frame, scope.node, scope.frame.raw, None)
 
     def _prepare(self, scope: Scope) -> None:
-        data = data_flow.transformed_input(scope)
-        if data is not scope.frame.raw:
+        stage = scope.node.task.input
+        if stage is not None:
+            data = data_flow.transformed_input(scope, stage)
             scope.frame = self.state.frames[scope.id] = msgspec.structs.replace(scope.frame, input=data)
             self.state.size += len(data.text)
         self.open_timeout(scope.id)
@@ -237,12 +238,10 @@ class Driver(Draft):
         if not node.ends_plainly:
             scope = self.scope(id)
             output = data_flow.transformed_output(scope, raw_output)
-            context = data_flow.exported_context(scope, raw_output, output)
-            if context is not state.shared:
-                state.shared = context
-                state.size += len(context.text)
-        if output is not frame.raw:
-            state.size += len(output.text)
+            if node.task.export is not None:
+                state.shared = data_flow.exported_context(scope, node.task.export, raw_output, output)
+                state.size += len(state.shared.text)
+        state.size += len(output.text)
         self.close(id, "completed", output=output)
         return self._go_on(frame, node, output, move.done.then or node.task.then)
 
@@ -323,8 +322,7 @@ class Driver(Draft):
         return None
 
     def _ask(self, id: int, ask: Ask) -> Turn | None:
-        kind = "activity" if isinstance(ask.command, RunActivity) else "child"
-        self.open_wait(ask.command, kind, 0 if ask.detached else id)
+        self.open_wait(ask.command, 0 if ask.detached else id)
         self.forget_key(id)
         return (id, Done(self.state.frames[id].input)) if ask.detached else None
 

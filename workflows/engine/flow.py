@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from workflows.dsl.expression import Template
 from workflows.dsl.jsontext import Json
 from workflows.dsl.model import ForkTask, ForTask, RaiseTask, SetTask, SwitchTask, TryTask
 from workflows.engine import catching
@@ -55,8 +56,8 @@ def _raise_entered(scope: Scope) -> Outcome:
     kind = scope.render(error.type, value)
     if not isinstance(kind, str):
         raise ProblemError(problem("expression", f"the type of an error is a text, not {shown(kind)}"))
-    texts = [template and _text(scope.render(template, value)) for template in (error.title, error.detail)]
-    raise ProblemError(Problem(type=kind, status=_status(status), title=texts[0], detail=texts[1]))
+    title, detail = (_text(scope, template) for template in (error.title, error.detail))
+    raise ProblemError(Problem(type=kind, status=_status(status), title=title, detail=detail))
 
 
 def _status(value: Json) -> int:
@@ -68,7 +69,8 @@ def _status(value: Json) -> int:
     raise ProblemError(problem("expression", f"the status of an error is a number, not {shown(value)}"))
 
 
-def _text(value: Json) -> str | None:
+def _text(scope: Scope, template: Template | None) -> str | None:
+    value = None if template is None else scope.render(template, scope.frame.input.value)
     return value if value is None or isinstance(value, str) else shown(value)
 
 
