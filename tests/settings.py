@@ -21,5 +21,5 @@ PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 # Twenty migrations of others, none of which is ours to test.
 MIGRATION_MODULES = {"django_celery_beat": None}
 
-if not Path("workflows/dsl/expression.py").exists():  # while the tree is being built
+if not Path("workflows/dsl/rules.py").exists():  # while the tree is being built
     INSTALLED_APPS = ["django.contrib.admin.apps.SimpleAdminConfig", *INSTALLED_APPS[1:]]  # noqa: F405
