@@ -64,7 +64,9 @@ class Crew:
             self._busy.wait()
             time.sleep(MOMENT_SECONDS)
             with self._lock:
-                slow = [batch for batch in self._batches if batch.left and time.monotonic() - batch.since > MOMENT_SECONDS]
+                slow = [
+                    batch for batch in self._batches if batch.left and time.monotonic() - batch.since > MOMENT_SECONDS
+                ]
             for batch in slow:
                 batch.since = time.monotonic()
                 self._helpers.submit(batch.run)

@@ -70,7 +70,9 @@ class Desk:
     def _open(self, items: Sequence[Item]) -> list[tuple[Item, RunActivity]]:
         steps = self._process.records.steps(sorted({item.instance_id for item in items}))
         # While the step number is the one that rang, nothing has changed since: the wait is open.
-        doubtful = {i.instance_id for i in items if i.instance_id in steps and (steps[i.instance_id] != i.step or not i.command)}
+        doubtful = {
+            i.instance_id for i in items if i.instance_id in steps and (steps[i.instance_id] != i.step or not i.command)
+        }
         rows = self._process.records.peek(sorted(doubtful)) if doubtful else {}
         found = []
         for item in items:

@@ -43,7 +43,9 @@ class Routing:
         """Return all queues, as Celery declares them."""
         arguments = {"x-max-priority": self.levels} if self.broker == "amqp" else {}
         return [
-            Queue(self.queue(pool), Exchange(self.namespace, type="direct"), routing_key=pool, queue_arguments=arguments)
+            Queue(
+                self.queue(pool), Exchange(self.namespace, type="direct"), routing_key=pool, queue_arguments=arguments
+            )
             for pool in THREADS
         ]
 

@@ -18,7 +18,7 @@ _PRELUDE = (
     "def debug: .; def debug(m): .; def stderr: .; def input_filename: null; def input_line_number: null; "
     'def halt: error("halt is not allowed"); def halt_error: halt; def halt_error(c): halt; '
     'def get_search_list: []; def modulemeta: error("modules are not allowed"); '
-    "def _chunk($n): . as $all | if $n < 1 then error(\"a chunk has at least one item\") "
+    'def _chunk($n): . as $all | if $n < 1 then error("a chunk has at least one item") '
     "else [range(0; length; $n) | $all[.:. + $n]] end; "
     "def chunk($n): _chunk($n); def chunk(items; $n): items | _chunk($n); "
     "{} as $ENV | "

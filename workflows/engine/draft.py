@@ -33,7 +33,6 @@ from workflows.engine.scope import DATA_LIMIT_BYTES, Scope
 from workflows.engine.state import Frame, Memo, State, Status, Wait
 from workflows.engine.step import PhaseChange, TaskRun
 
-
 _KINDS: Mapping[type[Ringable], Literal["activity", "child", "continue"]] = {
     RunActivity: "activity",
     StartChild: "child",

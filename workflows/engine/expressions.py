@@ -5,9 +5,9 @@ Three tiers: what is common in Python (`jq_python.py`), what surely ends soon in
 """
 
 import functools
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Protocol
 from urllib.parse import quote
 
@@ -22,7 +22,7 @@ from workflows.dsl.expression import (
     UriTemplate,
 )
 from workflows.dsl.jq_programs import compiled, free_variables, wrapped
-from workflows.dsl.jsontext import Json, JsonError, decode, encode
+from workflows.dsl.jsontext import Json, decode, encode
 from workflows.engine.jq_bounds import INPUT_LIMIT, is_bounded
 from workflows.engine.jq_python import Evaluate, Fallback, translate
 from workflows.engine.problems import Problem, ProblemError, problem
@@ -61,7 +61,7 @@ class _Refusing:
 
 _sandbox: Sandbox = _Refusing()
 _distrustful = False
-_thread = threading.local()
+_forbidden: ContextVar[bool] = ContextVar("forbidden", default=False)
 
 
 def set_sandbox(sandbox: Sandbox, *, everything: bool = False) -> None:
@@ -73,11 +73,11 @@ def set_sandbox(sandbox: Sandbox, *, everything: bool = False) -> None:
 @contextmanager
 def sandbox_forbidden() -> Iterator[None]:
     """Within, a program that would have to run in a helper raises `SandboxNeeded` instead."""
-    _thread.forbidden = True
+    token = _forbidden.set(True)
     try:
         yield
     finally:
-        _thread.forbidden = False
+        _forbidden.reset(token)
 
 
 class _Program:
@@ -117,7 +117,7 @@ class _Program:
             raise ProblemError(self.problem(str(error))) from error
 
     def _ask_sandbox(self, names: tuple[str, ...], given: str) -> str | None:
-        if getattr(_thread, "forbidden", False):
+        if _forbidden.get():
             raise SandboxNeeded(self.text)
         return _sandbox.run(wrapped(self.text, names), given)
 
@@ -222,7 +222,8 @@ def _simple(name: str, value: Json) -> str:
     if value is None:
         return ""
     if isinstance(value, dict | list):
-        raise ProblemError(problem("expression", f"{{{name}}} in a URI stands for a text or number, not for {_kind(value)}"))
+        detail = f"{{{name}}} in a URI stands for a text or number, not for {_kind(value)}"
+        raise ProblemError(problem("expression", detail))
     return quote(_spelled(value), safe="")
 
 
@@ -243,8 +244,3 @@ _RENDER = {
     ObjectTemplate: _object,
     ArrayTemplate: _array,
 }
-
-__all__ = [
-    "JsonError", "Sandbox", "SandboxNeeded", "Variables", "evaluate", "evaluate_required", "render", "sandbox_forbidden",
-    "set_sandbox", "test",
-]  # fmt: skip

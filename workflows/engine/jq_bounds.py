@@ -9,7 +9,9 @@ from workflows.dsl.jq_tokens import UnterminatedError, everything, tokens
 INPUT_LIMIT = 200_000
 """Bytes of input up to which a bounded program takes some milliseconds."""
 
-_WORDS = frozenset({"if", "then", "elif", "else", "end", "and", "or", "not", "as", "try", "catch", "true", "false", "null"})
+_WORDS = frozenset(
+    {"if", "then", "elif", "else", "end", "and", "or", "not", "as", "try", "catch", "true", "false", "null"}
+)
 
 _FUNCTIONS = frozenset(
     "length utf8bytelength keys keys_unsorted values has in map map_values select empty error add any all "

@@ -191,9 +191,7 @@ def audit(actor: "Actor", action: str, subject: str, reason: str = "") -> None:
     )
 
 
-def _save_key(
-    text: str, *, name: str, role: str, namespaces: frozenset[str], expires_at: datetime | None
-) -> ApiKey:
+def _save_key(text: str, *, name: str, role: str, namespaces: frozenset[str], expires_at: datetime | None) -> ApiKey:
     _check_role(role)
     return ApiKey.objects.create(
         name=name,

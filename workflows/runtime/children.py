@@ -74,7 +74,11 @@ class Children:
         """Tell the parent of the instance that this step has ended."""
         state = taken.state
         fact = facts.ChildEnded(
-            at=self._clock.now(), wait_id=state.parent_wait, status=state.status, output=state.output, problem=state.problem
+            at=self._clock.now(),
+            wait_id=state.parent_wait,
+            status=state.status,
+            output=state.output,
+            problem=state.problem,
         )
         self._submit(state.parent, fact, lambda outcome: self._told(taken.instance_id, outcome))
 

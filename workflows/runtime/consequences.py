@@ -88,7 +88,9 @@ class Consequences:
             case Cancel(kind="activity"):
                 self._dispatcher.cancel(taken.instance_id, command.wait_id)
             case Cancel(kind="child"):
-                self._submit(command.child_id, facts.CancelRequested(at=self._clock.now(), reason="the parent dropped it"))
+                self._submit(
+                    command.child_id, facts.CancelRequested(at=self._clock.now(), reason="the parent dropped it")
+                )
             case Finish():
                 self._finish(taken)
             case _:

@@ -110,13 +110,17 @@ def _status(text: str) -> str:
     status = SYNONYMS.get(text, text)
     if status not in STATUSES:
         allowed = ", ".join((*STATUSES, *SYNONYMS))
-        raise InvalidRequestError(f"{text} is no status", errors=({"parameter": "status", "message": f"one of {allowed}"},))
+        raise InvalidRequestError(
+            f"{text} is no status", errors=({"parameter": "status", "message": f"one of {allowed}"},)
+        )
     return status
 
 
 def _views(rows: Sequence[models.Instance]) -> Iterable[InstanceView]:
     opened = [row.pk for row in rows if row.ended_at is None]
-    states = dict(models.Checkpoint.objects.filter(instance__in=opened).values_list("instance", "state")) if opened else {}
+    states = (
+        dict(models.Checkpoint.objects.filter(instance__in=opened).values_list("instance", "state")) if opened else {}
+    )
     for row in rows:
         yield instance_view(row, states.get(row.pk))
 

@@ -109,7 +109,9 @@ def start(request: StartRequest, *, actor: Actor) -> Started:
         if work.withdraw():
             raise UnavailableError("the database did not answer; nothing was started")
         if not answer.arrives(PATIENCE_SECONDS):
-            raise UnavailableError("the database did not answer; the same request with the same key tells what became of it")
+            raise UnavailableError(
+                "the database did not answer; the same request with the same key tells what became of it"
+            )
     outcome = answer.wait()
     if outcome.error is not None:
         raise outcome.error
@@ -125,7 +127,9 @@ def _check(request: StartRequest) -> None:
         raise InvalidRequestError(message, errors=({"parameter": "priority", "message": message},))
     limit = settings.LEMLINE.limits.input
     if len(request.input) > limit:
-        raise TooLargeError(f"the input has {len(request.input)} bytes, at most {limit} are taken (lemline.limits.input)")
+        raise TooLargeError(
+            f"the input has {len(request.input)} bytes, at most {limit} are taken (lemline.limits.input)"
+        )
     for key, value in request.labels.items():
         if not key or len(key) > 63 or len(value) > 255 or "\x00" in key + value:
             message = f"label {key[:63]!r}: a key has 1 to 63 characters and a value at most 255, none of them NUL"
@@ -211,13 +215,17 @@ def suspend(
     now = current().clock.now()
     resume_at = None if resume_after is None else now + resume_after
     fact = facts.SuspendRequested(at=now, reason=reason, by=actor.name, resume_at=resume_at)
-    return _apply("suspend", instance_id, fact, actor, reason, from_=("pending", "running", "waiting"), there=("suspended",))
+    return _apply(
+        "suspend", instance_id, fact, actor, reason, from_=("pending", "running", "waiting"), there=("suspended",)
+    )
 
 
 def resume(instance_id: UUID, *, actor: Actor, reason: str = "") -> InstanceView:
     """Have a suspended instance go on."""
     fact = facts.ResumeRequested(at=current().clock.now(), reason=reason, by=actor.name)
-    return _apply("resume", instance_id, fact, actor, reason, from_=("suspended",), there=("pending", "running", "waiting"))
+    return _apply(
+        "resume", instance_id, fact, actor, reason, from_=("suspended",), there=("pending", "running", "waiting")
+    )
 
 
 def cancel(instance_id: UUID, *, actor: Actor, reason: str = "") -> InstanceView:

@@ -112,7 +112,9 @@ class PostgresRecords:
 
     def peek(self, ids: Sequence[str]) -> dict[str, Row]:
         """Read without a lock."""
-        found = self._fetch(self._cursor(), _ROW + "FROM workflows_checkpoint c WHERE c.instance = ANY(%s::uuid[])", (list(ids),))
+        found = self._fetch(
+            self._cursor(), _ROW + "FROM workflows_checkpoint c WHERE c.instance = ANY(%s::uuid[])", (list(ids),)
+        )
         return {values[0]: _row(values) for values in found}
 
     def steps(self, ids: Sequence[str]) -> dict[str, int]:
@@ -211,7 +213,9 @@ class PostgresRecords:
         self._run(cursor, sql, values)
         return list(cursor.fetchall())
 
-    def _run(self, cursor: Any, sql: str | bytes, values: Sequence[object] | Mapping[str, object] | None = None) -> None:
+    def _run(
+        self, cursor: Any, sql: str | bytes, values: Sequence[object] | Mapping[str, object] | None = None
+    ) -> None:
         try:
             cursor.execute(sql, values)
         except _CONTENTION as error:
@@ -270,4 +274,3 @@ def _rows(cursor: Any, template: str, rows: Iterable[Sequence[object]]) -> bytes
 def _row(values: Sequence[Any]) -> Row:
     instance, definition, priority, step, state, raw, due_at, _ = values
     return Row(instance, definition, priority, step, unpack(bytes(state)), bytes(raw), due_at)
-

@@ -41,7 +41,11 @@ class Process:
     """The runtime of this process. Its stepper runs from the first use on."""
 
     def __init__(
-        self, connect: Callable[[Presence], Workers], roles: str, records: Records | None = None, find: Find | None = None
+        self,
+        connect: Callable[[Presence], Workers],
+        roles: str,
+        records: Records | None = None,
+        find: Find | None = None,
     ) -> None:
         config = settings.LEMLINE
         self.presence = Presence(name=f"{settings.LEMLINE_NODE}/{roles or 'door'}/{os.getpid()}", roles=roles)

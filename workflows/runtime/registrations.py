@@ -47,7 +47,9 @@ def register(text: bytes, *, actor: Actor, force: bool = False, dry_run: bool = 
     """
     limit = settings.LEMLINE.limits.definition
     if len(text) > limit:
-        raise TooLargeError(f"the definition has {len(text)} bytes, at most {limit} are taken (lemline.limits.definition)")
+        raise TooLargeError(
+            f"the definition has {len(text)} bytes, at most {limit} are taken (lemline.limits.definition)"
+        )
     process = current()
     strict = settings.LEMLINE.workflow.validation.strict
     definition = dsl.parse(text, strict=strict, functions=process.functions, limit_bytes=limit)

@@ -115,9 +115,7 @@ class SqliteRecords:
     def ring_all(self) -> None:
         """Mark them as due."""
         now = _moment(self.now())
-        sql = (
-            "UPDATE workflows_checkpoint SET due_at = ? WHERE has_open_work AND NOT parked AND (due_at IS NULL OR due_at > ?)"
-        )
+        sql = "UPDATE workflows_checkpoint SET due_at = ? WHERE has_open_work AND NOT parked AND (due_at IS NULL OR due_at > ?)"
         self._run(self._connection(), sql, (now, now))
 
     def bury(self, instance_id: str, problem: bytes, problem_type: str) -> None:

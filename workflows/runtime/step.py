@@ -101,12 +101,22 @@ class Taken:
         state, subject = self.state, self.subject
         if state.status == "suspended":
             return
-        wanted = (wait.command() for wait in state.waits.values() if wait.kind == "activity") if self.rerung else self.commands
+        wanted = (
+            (wait.command() for wait in state.waits.values() if wait.kind == "activity")
+            if self.rerung
+            else self.commands
+        )
         for command in wanted:
             wait = state.waits.get(command.wait_id) if isinstance(command, RunActivity) else None
             if wait is not None:
                 yield Delivery(
-                    self.instance_id, subject.registered.key, subject.priority, self.step, state.seal, command, bytes(wait.request)
+                    self.instance_id,
+                    subject.registered.key,
+                    subject.priority,
+                    self.step,
+                    state.seal,
+                    command,
+                    bytes(wait.request),
                 )
 
 
@@ -114,7 +124,12 @@ class Steps:
     """Applies facts to subjects."""
 
     def __init__(
-        self, definitions: Definitions, *, secret_exists: Callable[[str], bool], history: "HistoryPolicy", look_seconds: float
+        self,
+        definitions: Definitions,
+        *,
+        secret_exists: Callable[[str], bool],
+        history: "HistoryPolicy",
+        look_seconds: float,
     ) -> None:
         self._definitions = definitions
         self._secret_exists = secret_exists

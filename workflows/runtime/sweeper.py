@@ -150,7 +150,9 @@ class Sweeper:
         queue = self._queues.queue_of(command, row.priority)
         if self._frontier.passed(queue, command.rung_at, now - self._lease * 2 / 3):
             blamed = self._queues.died_with(row.instance_id, wait_id, wait.ring)
-            log.info("ring.lost", extra={"instance_id": row.instance_id, "wait": wait_id, "ring": wait.ring, "queue": queue})
+            log.info(
+                "ring.lost", extra={"instance_id": row.instance_id, "wait": wait_id, "ring": wait.ring, "queue": queue}
+            )
             self._submit(row.instance_id, facts.ActivityLost(at=now, wait_id=wait_id, ring=wait.ring, blamed=blamed))
 
     def _judge_child(self, row: Row, wait: Wait) -> None:
@@ -167,4 +169,3 @@ class Sweeper:
         child = models.Instance.objects.filter(pk=child_id).first()
         if child is not None:
             self._children.tell(child)
-
