@@ -35,8 +35,9 @@ UNAVAILABLE = problem("communication", "the service is away", status=503)
 
 
 def define(text: str) -> Definition:
-    """Return the definition of a text that leaves out its `document`."""
-    return parse(HEADER + dedent(text))
+    """Return the definition of a text, which may leave out its `document`."""
+    text = dedent(text)
+    return parse(text if "document:" in text else HEADER + text)
 
 
 class Instance:

@@ -65,7 +65,12 @@ def validate(value: Json, schema: Schema, what: str) -> None:
     Raises:
         ProblemError: It does not conform (`validation`), or the schema cannot be used (`configuration`).
     """
-    errors = list(_first(_validator(schema).iter_errors(value)))
+    validator = _validator(schema)
+    try:
+        errors = list(_first(validator.iter_errors(value)))
+    except ValueError as error:
+        # Nested too deeply, or a text with half a surrogate pair.
+        errors = [f"it cannot be checked: {error}"]
     if errors:
         raise ProblemError(problem("validation", f"the {what} does not conform to its schema: {'; '.join(errors)}"))
 

@@ -6,6 +6,7 @@ names a wait which is gone changes nothing, whatever it says.
 
 from collections.abc import Mapping
 from datetime import datetime
+from decimal import Decimal
 from typing import Literal
 
 import msgspec
@@ -152,3 +153,10 @@ AnyFact = (
     | RetryRequested
 )
 """Every fact there is: what `advance` takes, and how facts are read back from JSON."""
+
+_decoder: msgspec.json.Decoder[AnyFact] = msgspec.json.Decoder(AnyFact, float_hook=Decimal)
+
+
+def decode_fact(text: bytes | msgspec.Raw) -> AnyFact:
+    """Return a fact from its JSON text."""
+    return _decoder.decode(text)
