@@ -18,7 +18,8 @@ from workflows.engine.facts import ActivitySucceeded, Fact, Started
 
 HEADER = "document: {dsl: 1.0.3, namespace: bench, name: NAME, version: 1.0.0}\ndo:\n"
 SEQUENCE = HEADER.replace("NAME", "sequence") + "".join(
-    f"  - step{n}: {{call: bench/step{n}, with: {{value: '${{ .value }}', fixed: 7}}, output: {{as: '{{value: .value}}'}}}}\n"
+    f"  - step{n}: {{call: bench/step{n}, with: {{value: '${{ .value }}', fixed: 7}},"
+    " output: {as: '{value: .value}'}}\n"
     for n in range(5)
 )
 PARALLEL = HEADER.replace("NAME", "parallel") + (
@@ -41,9 +42,8 @@ def play(text: str, input: bytes, *, stored: bool) -> Callable[[], int]:
             step = advance(definition, state, facts.pop(0))
             count += 1
             state = decode_state(encode_state(step.state), input) if stored else step.state
-            for command in step.commands:
-                if isinstance(command, RunActivity):
-                    facts.append(ActivitySucceeded(at=AT, wait_id=command.wait_id, output={"value": 2}))
+            asked = [command.wait_id for command in step.commands if isinstance(command, RunActivity)]
+            facts += [ActivitySucceeded(at=AT, wait_id=wait_id, output={"value": 2}) for wait_id in asked]
         assert state.status == "completed", state.problem
         return count
 

@@ -7,12 +7,13 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.builders import Instance, definitions, hash_of, outcomes
+from tests.builders import UNAVAILABLE, Instance, definitions, hash_of, outcomes
 from workflows.dsl.model import Definition
 from workflows.engine import advance, new_state
 from workflows.engine.commands import RunActivity, SetTimer, StartChild
 from workflows.engine.driver import MOVES_LIMIT
-from workflows.engine.facts import ActivityFailed, ActivitySucceeded, Fact, TimerFired
+from workflows.engine.facts import ActivityFailed, ActivityLost, ActivitySucceeded, Fact, TimerFired
+from workflows.engine.plan import plan_of
 from workflows.engine.problems import Problem
 
 some = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -157,3 +158,58 @@ def test_an_instance_cancelled_at_any_moment_can_be_taken_up_again(definition, m
     assert played.cancel().changed is not was_final
     assert was_final or played.retry().changed
     assert was_final or before <= Counter(played.open)
+
+
+class Meddled(Instance):
+    """An instance to which anything may happen at any moment, in any status."""
+
+    def answer(self, choices: st.DataObject) -> None:
+        if requests := self.requests():
+            request = choices.draw(st.sampled_from(requests))
+            if choices.draw(st.booleans()):
+                self.succeed_wait(request.wait_id, choices.draw(st.sampled_from([None, 3, {"n": 1}])))
+            else:
+                answered = choices.draw(st.booleans())
+                fact = ActivityFailed(at=self.now, wait_id=request.wait_id, problem=UNAVAILABLE, answered=answered)
+                self._settle(self.apply(fact))
+
+    def succeed_wait(self, wait_id: str, output: Any) -> None:
+        self._settle(self.apply(ActivitySucceeded(at=self.now, wait_id=wait_id, output=output)))
+
+    def lose(self, choices: st.DataObject) -> None:
+        for wait_id, wait in list(self.state.waits.items())[:1]:
+            blamed = choices.draw(st.booleans())
+            self._settle(self.apply(ActivityLost(at=self.now, wait_id=wait_id, ring=wait.ring, blamed=blamed)))
+
+    def meddle(self, choices: st.DataObject) -> None:
+        match choices.draw(st.sampled_from("aaaaaatttsrcxlp")):
+            case "a":
+                self.answer(choices)
+            case "t":
+                self.wait(choices.draw(st.sampled_from([0, 1, 4])))
+            case "s":
+                self.suspend()
+            case "r":
+                self.resume()
+            case "c":
+                self.cancel()
+            case "x":
+                self.retry(choices.draw(st.sampled_from(["failed", "beginning"])))
+            case "l":
+                self.lose(choices)
+            case "p":
+                position = choices.draw(st.sampled_from(sorted(plan_of(self.definition).nodes)))
+                self.retry(position, input={"n": 5})
+
+
+@settings(some, max_examples=150)
+@given(definitions(), st.data())
+def test_whatever_happens_to_an_instance_its_state_stays_sound(definition, choices):
+    played = Meddled(definition, {"n": 0}).start()
+
+    for _ in range(15):
+        played.meddle(choices)
+
+    if played.status == "suspended":
+        played.resume()
+    assert played.state.is_final or played.state.waits
