@@ -412,3 +412,53 @@ def test_an_uncaught_problem_faults_the_tasks_around_it_and_the_instance():
     assert played.history == ["inner faulted", "outer faulted"]
     assert played.problem.instance == "/do/0/outer/do/0/inner"
     assert [phase.status for phase in played.phases] == ["running", "faulted"]
+
+
+def test_exit_in_a_branch_leaves_that_branch_alone():
+    played = run(
+        """
+        do:
+          - both: {fork: {branches: [{a: {do: [{one: {set: 1, then: exit}}, {two: {set: 2}}]}}, {b: {set: 3}}]}}
+          - after: {set: '${ . + [4] }'}
+        """
+    )
+
+    assert played.output == [1, 3, 4]
+
+
+def test_end_in_a_function_ends_the_workflow():
+    played = run(
+        "use: {functions: {stop: {do: [{now: {set: 1, then: end}}]}}}\ndo: [{a: {call: stop}}, {never: {set: 2}}]"
+    )
+
+    assert (played.output, played.history) == (1, ["now", "stop", "a"])
+
+
+def test_end_in_a_loop_or_try_ends_the_workflow_without_further_iterations():
+    played = run(
+        "do: [{each: {for: {in: '[1, 2]'}, do: [{safe: {try: [{stop: {set: '${ $item }', then: end}}], catch: {}}}]}}]"
+    )
+
+    assert (played.output, played.history) == (1, ["stop", "safe", "each"])
+
+
+def test_while_stops_a_parallel_loop_before_the_first_item_for_which_it_does_not_hold():
+    loop = "for: {in: '[1, 2, 9, 3]', parallel: true}, while: $item < LIMIT, do: [{note: {set: '${ $item }'}}]"
+
+    assert run(f"do: [{{each: {{{loop.replace('LIMIT', '5')}}}}}]").output == [1, 2]
+    assert run(f"do: [{{each: {{{loop.replace('LIMIT', '0')}}}}}]").output == []
+
+
+def test_a_switch_whose_case_says_end_or_exit_leaves_with_its_input():
+    text = "do: [{inner: {do: [{which: {switch: [{c: {then: WAY}}]}}, {never: {set: 1}}]}}, {after: {set: after}}]"
+
+    assert run(text.replace("WAY", "end"), {"n": 1}).output == {"n": 1}
+    assert run(text.replace("WAY", "exit"), {"n": 1}).output == "after"
+
+
+def test_names_are_escaped_in_positions():
+    played = run("do: [{'a/b~c': {call: work}}]")
+
+    played.fail("a/b~c")
+
+    assert played.problem.instance == "/do/0/a~1b~0c"
