@@ -18,6 +18,5 @@ PRESETS: Mapping[str, Mapping[str, str]] = {
         "lemline.execution.pools.http.max-size": "500",
         "lemline.execution.pools.compute.max-size": "16",
         "lemline.execution.pools.io.max-size": "200",
-        "lemline.execution.step-batch": "256",
     },
 }

@@ -152,12 +152,6 @@ class Execution:
     """How long running activities may still take when a worker is told to stop. Shorter than what the one who stops
     it grants."""
 
-    step_batch: int = 128
-    """Instances whose facts are applied in one transaction, at most."""
-
-    max_moves: int = 1000
-    """Tasks entered or left in one step, before it lets others have their turn. Part of recorded histories."""
-
     continuation: Literal["off", "auto"] = "off"
     """`off`: each activity is a job of its own. `auto`: the worker that ends an activity may begin the next of the same
     instance and pool at once, within the slice below."""
