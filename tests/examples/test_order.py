@@ -32,8 +32,16 @@ def order():
         given = {"shop": f"http://127.0.0.1:{server.server_port}"}
         given["order"] = json.loads((ORDER / "order.json").read_text("utf-8")) | changes
         done = subprocess.run(
-            [sys.executable, "manage.py", "lemline", "workflow", "run", ORDER / "order.yaml"]
-            + ["--input", json.dumps(given)],
+            [
+                sys.executable,
+                "manage.py",
+                "lemline",
+                "workflow",
+                "run",
+                ORDER / "order.yaml",
+                "--input",
+                json.dumps(given),
+            ],
             cwd=ROOT,
             env=os.environ | {"LEMLINE_SECRET_SHOPTOKEN": TOKEN},
             capture_output=True,
