@@ -150,6 +150,16 @@ def test_a_lost_start_of_a_child_is_given_again():
     assert (again.child_id, again.ring) == (child.child_id, 2)
 
 
+def test_a_process_that_is_not_awaited_and_kills_its_workers_is_let_go():
+    played = run("do: [{work: {run: {shell: {command: ls}, await: false}}}]", 1)
+    (wait_id,) = played.state.waits
+
+    for ring in (1, 2, 3):
+        played.apply(ActivityLost(at=START, wait_id=wait_id, ring=ring, blamed=True))
+
+    assert (played.status, played.output, played.state.waits) == ("completed", 1, {})
+
+
 def test_a_lost_continuation_is_given_again():
     played = Instance("do: [{loop: {set: 1, then: loop}}]")
     (later,) = played.apply(Started(at=START)).commands

@@ -69,7 +69,7 @@ def validate(value: Json, schema: Schema, what: str) -> None:
     try:
         errors = list(_first(validator.iter_errors(value)))
     except ValueError as error:
-        # Nested too deeply, or a text with half a surrogate pair.
+        # Nested more deeply than the validator goes.
         errors = [f"it cannot be checked: {error}"]
     if errors:
         raise ProblemError(problem("validation", f"the {what} does not conform to its schema: {'; '.join(errors)}"))
