@@ -1,1 +1,7 @@
-"""Text to definition: reads the Serverless Workflow DSL and says what is wrong with it. Pure."""
+"""Text to definition. Pure: no Django, no clock, no files."""
+
+from workflows.dsl.issues import DefinitionError, DefinitionIssue
+from workflows.dsl.model import Definition
+from workflows.dsl.parse import parse
+
+__all__ = ["Definition", "DefinitionError", "DefinitionIssue", "parse"]

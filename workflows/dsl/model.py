@@ -407,6 +407,10 @@ class Warning_:
     line: int
     column: int
 
+    def to_json(self) -> dict[str, Json]:
+        """Return it as the API answers it."""
+        return {"pointer": self.pointer, "line": self.line, "column": self.column, "message": self.message}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Definition:

@@ -1,0 +1,103 @@
+"""Readers of CloudEvents and of which of them are wanted."""
+
+from collections.abc import Callable
+
+from workflows.dsl import shapes
+from workflows.dsl.expression import Template
+from workflows.dsl.jsontext import Json
+from workflows.dsl.model import Correlation, EventFilter, EventStrategy, SubscriptionIterator, TaskList
+from workflows.dsl.position import below
+from workflows.dsl.shapes import Context
+
+_MODES = ("one", "any", "all")
+_URIS = ("source", "dataschema")
+_TEXTS = ("id", "type", "subject", "datacontenttype", "time", *_URIS)
+
+
+def event(context: Context, value: Json, pointer: str) -> Template:
+    """Return the CloudEvent that an `emit` publishes: the object under `event.with`."""
+    outer = shapes.members(context, value, pointer, "emit.event", None, ("with",))
+    place = below(pointer, "with")
+    inner = shapes.members(context, outer.get("with", {}), place, "a CloudEvent", None, ("source", "type"))
+    _check_attributes(context, inner, place)
+    return shapes.template(context, inner, place)
+
+
+def _check_attributes(context: Context, inner: dict[str, Json], pointer: str) -> None:
+    for key in _TEXTS:
+        if key in inner:
+            shapes.text(context, inner[key], below(pointer, key), key)
+
+
+def strategy(context: Context, value: Json, pointer: str) -> EventStrategy:
+    """Return which events are consumed."""
+    inner = shapes.members(context, value, pointer, "this", (*_MODES, "until"))
+    modes = [mode for mode in _MODES if mode in inner]
+    if len(modes) != 1:
+        context.issues.error(pointer, "say which events are wanted by one of one, any and all")
+        return EventStrategy(mode="any", filters=())
+    [mode] = modes
+    return EventStrategy(mode=mode, filters=_filters(context, mode, inner[mode], pointer), until=_until(context, inner, pointer))
+
+
+def _filters(context: Context, mode: str, value: Json, pointer: str) -> tuple[EventFilter, ...]:
+    place = below(pointer, mode)
+    if mode == "one":
+        return (_filter(context, value, place),)
+    found = shapes.items(context, value, place, mode)
+    return tuple(_filter(context, item, below(place, index)) for index, item in enumerate(found))
+
+
+def _until(context: Context, inner: dict[str, Json], pointer: str) -> "EventStrategy | shapes.Expression | None":
+    if "until" not in inner:
+        return None
+    place = below(pointer, "until")
+    if "any" not in inner:
+        context.issues.error(place, "until goes with any")
+    value = inner["until"]
+    if isinstance(value, dict):
+        if "until" in value:
+            context.issues.error(below(place, "until"), "the events of until have no until of their own")
+        return strategy(context, {key: member for key, member in value.items() if key != "until"}, place)
+    return shapes.expression(context, value, place, "until")
+
+
+def _filter(context: Context, value: Json, pointer: str) -> EventFilter:
+    inner = shapes.members(context, value, pointer, "an event filter", ("with", "correlate"), ("with",))
+    place = below(pointer, "with")
+    wanted = shapes.members(context, inner.get("with", {}), place, "with")
+    if not wanted and "with" in inner:
+        context.issues.error(place, "an event filter names at least one attribute")
+    _check_attributes(context, wanted, place)
+    keys = shapes.members(context, inner.get("correlate", {}), below(pointer, "correlate"), "correlate")
+    return EventFilter(
+        with_={key: shapes.template(context, member, below(place, key)) for key, member in wanted.items()},
+        correlate={
+            key: _correlation(context, member, below(below(pointer, "correlate"), key)) for key, member in keys.items()
+        },
+    )
+
+
+def _correlation(context: Context, value: Json, pointer: str) -> Correlation:
+    inner = shapes.members(context, value, pointer, "a correlation", ("from", "expect"), ("from",))
+    expect = inner.get("expect")
+    return Correlation(
+        from_=shapes.expression(context, inner.get("from", "."), below(pointer, "from"), "from"),
+        expect=None if expect is None else shapes.template(context, expect, below(pointer, "expect")),
+    )
+
+
+ReadTasks = Callable[[Context, Json, str], TaskList]
+
+
+def iterator(context: Context, value: Json, pointer: str, tasks: ReadTasks) -> SubscriptionIterator:
+    """Return what is done with each event."""
+    known = ("item", "at", "do", "output", "export")
+    inner = shapes.members(context, value, pointer, "foreach", known)
+    return SubscriptionIterator(
+        item=shapes.text(context, inner.get("item", "item"), below(pointer, "item"), "item"),
+        at=shapes.text(context, inner.get("at", "index"), below(pointer, "at"), "at"),
+        do=tasks(context, inner["do"], below(pointer, "do")) if "do" in inner else None,
+        output=shapes.output_of(context, inner["output"], below(pointer, "output")) if "output" in inner else None,
+        export=shapes.export_of(context, inner["export"], below(pointer, "export")) if "export" in inner else None,
+    )

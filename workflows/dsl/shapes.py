@@ -1,0 +1,362 @@
+"""Readers of the small things that definitions are made of. Each notes what is wrong and goes on."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from workflows.dsl.duration import parse_duration
+from workflows.dsl.expression import (
+    ArrayTemplate,
+    Expression,
+    ExpressionSyntaxError,
+    Interpolation,
+    Literal,
+    ObjectTemplate,
+    Template,
+    UriTemplate,
+    check,
+    parse_expression,
+    parse_template,
+)
+from workflows.dsl.issues import Issues, did_you_mean
+from workflows.dsl.jsontext import Json
+from workflows.dsl.model import (
+    Duration,
+    Endpoint,
+    Export,
+    ExternalResource,
+    Input,
+    Output,
+    Schema,
+    Task,
+    Timeout,
+)
+from workflows.dsl.position import below
+
+_PATH = re.compile(r"\.|(\$[A-Za-z_]\w*)?(\.[A-Za-z_]\w*)+|\$[A-Za-z_]\w*")
+"""Programs that surely compile; compiling takes a millisecond."""
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://.*", re.DOTALL)
+NOTHING = Literal(None)
+
+POLICIES = {
+    "basic": ("username", "password"),
+    "bearer": ("token",),
+    "digest": ("username", "password"),
+    "oauth2": (),
+    "oidc": (),
+}
+"""Kinds of authentication, and the members that each must have."""
+
+
+@dataclass
+class Context:
+    """What the readers of one definition share."""
+
+    issues: Issues
+    mode: str = "strict"
+    use: Mapping[str, Any] = field(default_factory=dict)
+    """The raw `use` object: what names are looked up in."""
+
+    functions: dict[str, Task] = field(default_factory=dict)
+    """Functions of `use` that were read so far."""
+
+    def section(self, name: str) -> Mapping[str, Any]:
+        """Return a section of `use`, empty when it is missing or malformed."""
+        found = self.use.get(name)
+        return found if isinstance(found, dict) else {}
+
+
+def members(
+    context: Context,
+    value: Json,
+    pointer: str,
+    what: str,
+    known: Iterable[str] | None = None,
+    required: Iterable[str] = (),
+) -> dict[str, Json]:
+    """Return the members of an object, after a look at their names; empty when it is none."""
+    if not isinstance(value, dict):
+        context.issues.error(pointer, f"{what} is an object, not {kind_of(value)}")
+        return {}
+    if known is not None:
+        names = tuple(known)
+        for key in value:
+            if key not in names:
+                hint = did_you_mean(key, names)
+                context.issues.error(below(pointer, key), f"{what} has no member {key!r}", hint)
+    for key in required:
+        if key not in value:
+            context.issues.error(pointer, f"{what} lacks {key!r}")
+    return value
+
+
+def kind_of(value: Json) -> str:
+    """Return what a value is, in words."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "a boolean"
+    words: Mapping[type[Any], str] = {str: "a text", dict: "an object", list: "an array"}
+    return words.get(type(value), "a number")
+
+
+def text(context: Context, value: Json, pointer: str, what: str, pattern: re.Pattern[str] | None = None) -> str:
+    """Return a text; the empty one when it is none."""
+    if not isinstance(value, str):
+        context.issues.error(pointer, f"{what} is a text, not {kind_of(value)}", "put it in quotes" if value else "")
+        return ""
+    if "\x00" in value:
+        context.issues.error(pointer, f"{what} holds a NUL character")
+    elif pattern is not None and not pattern.fullmatch(value):
+        context.issues.error(pointer, f"{value[:80]!r} is no {what}")
+    return value
+
+
+def choice(context: Context, value: Json, pointer: str, what: str, allowed: Iterable[str]) -> str:
+    """Return one of a few words; the first when it is none of them."""
+    words = tuple(allowed)
+    if value in words and isinstance(value, str):
+        return value
+    context.issues.error(pointer, f"{what} is one of {', '.join(words)}, not {value if value != '' else 'empty'!r}")
+    return words[0]
+
+
+def boolean(context: Context, value: Json, pointer: str, what: str) -> bool:
+    """Return a boolean; False when it is none."""
+    if not isinstance(value, bool):
+        context.issues.error(pointer, f"{what} is true or false, not {kind_of(value)}")
+    return value is True
+
+
+def items(context: Context, value: Json, pointer: str, what: str) -> list[Json]:
+    """Return an array; the empty one when it is none."""
+    if not isinstance(value, list):
+        context.issues.error(pointer, f"{what} is an array, not {kind_of(value)}")
+        return []
+    return value
+
+
+def expression(context: Context, value: Json, pointer: str, what: str) -> Expression:
+    """Return an expression, with or without `${ }` around it."""
+    if isinstance(value, bool):
+        return Expression("true" if value else "false")
+    source = text(context, value, pointer, what)
+    try:
+        found = parse_expression(source)
+        if not _PATH.fullmatch(found.text):
+            check(found)
+    except ExpressionSyntaxError as error:
+        context.issues.error(pointer, error.message, error.hint)
+        return Expression(".")
+    return found
+
+
+def template(context: Context, value: Json, pointer: str, *, uri: bool = False) -> Template:
+    """Return what a value says, every expression in it checked."""
+    try:
+        found = parse_template(value, mode=context.mode, uri=uri)
+    except ExpressionSyntaxError as error:
+        context.issues.error(pointer, error.message, error.hint)
+        return NOTHING
+    _check_template(context, found, pointer)
+    return found
+
+
+def _check_template(context: Context, found: Template, pointer: str) -> None:
+    match found:
+        case Expression():
+            _check_expression(context, found, pointer)
+        case Interpolation(parts=parts) | UriTemplate(parts=parts):
+            for part in parts:
+                if isinstance(part, Expression):
+                    _check_expression(context, part, pointer)
+        case ObjectTemplate(members=inner):
+            for key, member in inner:
+                _check_template(context, member, below(pointer, key))
+        case ArrayTemplate(items=inner_items):
+            for place, item in enumerate(inner_items):
+                _check_template(context, item, below(pointer, place))
+        case _:
+            pass
+
+
+def _check_expression(context: Context, found: Expression, pointer: str) -> None:
+    if _PATH.fullmatch(found.text):
+        return
+    try:
+        check(found)
+    except ExpressionSyntaxError as error:
+        context.issues.error(pointer, error.message, error.hint)
+
+
+def object_of(found: Iterable[tuple[str, Template]]) -> Template:
+    """Return an object of templates; a literal when all of them are."""
+    pairs = tuple(found)
+    if all(isinstance(member, Literal) for _, member in pairs):
+        return Literal({key: member.value for key, member in pairs if isinstance(member, Literal)})
+    return ObjectTemplate(pairs)
+
+
+def is_expression(value: Json) -> bool:
+    """Return whether a text is an expression as a whole."""
+    return isinstance(value, str) and value.strip().startswith("${") and value.strip().endswith("}")
+
+
+def duration(context: Context, value: Json, pointer: str) -> Duration:
+    """Return a span of time, or the template that yields one."""
+    if is_expression(value):
+        return template(context, value, pointer)
+    if isinstance(value, dict) and any(map(is_expression, value.values())):
+        return template(context, value, pointer)
+    try:
+        return parse_duration(value)
+    except ValueError as error:
+        context.issues.error(pointer, str(error))
+        return parse_duration("PT0S")
+
+
+def named_or_inline(context: Context, value: Json, pointer: str, section: str, what: str) -> tuple[Json, str]:
+    """Return the object that a value is or names in a section of `use`, and its pointer."""
+    if not isinstance(value, str):
+        return value, pointer
+    known = context.section(section)
+    if value not in known:
+        context.issues.error(pointer, f"there is no {what} {value!r} in use.{section}", did_you_mean(value, known))
+        return {}, pointer
+    return known[value], below(f"/use/{section}", value)
+
+
+def timeout(context: Context, value: Json, pointer: str) -> Timeout:
+    """Return a timeout, inline or by name."""
+    found, place = named_or_inline(context, value, pointer, "timeouts", "timeout")
+    if not found and isinstance(value, str):
+        return Timeout(after=parse_duration("PT0S"))
+    inner = members(context, found, place, "a timeout", ("after",), ("after",))
+    return Timeout(after=duration(context, inner.get("after", "PT0S"), below(place, "after")))
+
+
+def authentication(context: Context, value: Json, pointer: str) -> Template:
+    """Return a policy as the object `{kind: {...}}`, references resolved."""
+    if isinstance(value, str):
+        context.issues.warn(pointer, f"an authentication is named by {{use: {value}}}")
+        value = {"use": value}
+    if isinstance(value, dict) and set(value) == {"use"}:
+        name = value["use"]
+        known = context.section("authentications")
+        if name not in known:
+            hint = did_you_mean(str(name), known)
+            context.issues.error(below(pointer, "use"), f"there is no authentication {name!r} in use.authentications", hint)
+            return NOTHING
+        return authentication(context, known[name], below("/use/authentications", str(name)))
+    return _policy(context, value, pointer)
+
+
+def _policy(context: Context, value: Json, pointer: str) -> Template:
+    policy = members(context, value, pointer, "an authentication", POLICIES)
+    if len(policy) != 1:
+        context.issues.error(pointer, f"an authentication says one of {', '.join(POLICIES)}, or use")
+        return NOTHING
+    [(kind, details)] = policy.items()
+    if kind not in POLICIES:
+        return NOTHING
+    place = below(pointer, kind)
+    if isinstance(details, dict) and set(details) == {"use"}:
+        secret = details["use"]
+        return object_of([(kind, template(context, f'${{ $secrets["{secret}"] }}', below(place, "use")))])
+    members(context, details, place, f"a {kind} authentication", None, POLICIES[kind])
+    return object_of([(kind, template(context, details, place))])
+
+
+def endpoint(context: Context, value: Json, pointer: str) -> Endpoint:
+    """Return an endpoint: a URI, or an object with one."""
+    if isinstance(value, str):
+        return Endpoint(uri=uri(context, value, pointer))
+    inner = members(context, value, pointer, "an endpoint", ("uri", "authentication"), ("uri",))
+    policy = inner.get("authentication")
+    return Endpoint(
+        uri=uri(context, inner.get("uri", "http://missing"), below(pointer, "uri")),
+        authentication=None
+        if policy is None
+        else authentication(context, policy, below(pointer, "authentication")),
+    )
+
+
+def uri(context: Context, value: Json, pointer: str) -> Template:
+    """Return a URI, which may be a template."""
+    source = text(context, value, pointer, "a URI")
+    if source and "${" not in source and not _SCHEME.fullmatch(source) and not source.startswith(("{", "/", ".")):
+        context.issues.error(pointer, f"{source[:80]!r} is no URI: it begins with a scheme, e.g. https://")
+    return template(context, source, pointer, uri=True)
+
+
+def endpoint_object(found: Endpoint) -> Template:
+    """Return the object that an activity gets: uri, and authentication when there is one."""
+    pairs = [("uri", found.uri)]
+    if found.authentication is not None:
+        pairs.append(("authentication", found.authentication))
+    return object_of(pairs)
+
+
+def resource(context: Context, value: Json, pointer: str) -> ExternalResource:
+    """Return an external resource."""
+    inner = members(context, value, pointer, "an external resource", ("name", "endpoint"), ("endpoint",))
+    name = inner.get("name")
+    return ExternalResource(
+        endpoint=endpoint(context, inner.get("endpoint", "http://missing"), below(pointer, "endpoint")),
+        name=None if name is None else text(context, name, below(pointer, "name"), "a resource's name"),
+    )
+
+
+def resource_object(found: ExternalResource) -> Template:
+    """Return the object that an activity gets: endpoint, and name when there is one."""
+    pairs = [("endpoint", endpoint_object(found.endpoint))]
+    if found.name is not None:
+        pairs.append(("name", Literal(found.name)))
+    return object_of(pairs)
+
+
+def schema(context: Context, value: Json, pointer: str) -> Schema:
+    """Return a schema, inline or external."""
+    inner = members(context, value, pointer, "a schema", ("format", "document", "resource"))
+    if ("document" in inner) == ("resource" in inner) and inner:
+        context.issues.error(pointer, "a schema has either a document or a resource")
+    format_ = text(context, inner.get("format", "json"), below(pointer, "format"), "a schema's format")
+    if "resource" in inner:
+        return Schema(format=format_, resource=resource(context, inner["resource"], below(pointer, "resource")))
+    document = inner.get("document")
+    if not isinstance(document, dict | bool) and "document" in inner and format_ == "json":
+        context.issues.error(below(pointer, "document"), f"a JSON Schema is an object, not {kind_of(document)}")
+    return Schema(format=format_, document=document)
+
+
+def _shape(context: Context, value: Json, pointer: str, what: str, verb: str) -> tuple[Schema | None, Template | None]:
+    inner = members(context, value, pointer, what, ("schema", verb))
+    given = inner.get(verb)
+    found: Template | None = None
+    if isinstance(given, str):
+        found = expression(context, given, below(pointer, verb), f"{what}.{verb}")
+    elif isinstance(given, dict):
+        found = template(context, given, below(pointer, verb))
+    elif verb in inner:
+        context.issues.error(below(pointer, verb), f"{what}.{verb} is an expression or an object, not {kind_of(given)}")
+    return (schema(context, inner["schema"], below(pointer, "schema")) if "schema" in inner else None), found
+
+
+def input_of(context: Context, value: Json, pointer: str) -> Input:
+    """Return what is done to the raw input."""
+    found, from_ = _shape(context, value, pointer, "input", "from")
+    return Input(schema=found, from_=from_)
+
+
+def output_of(context: Context, value: Json, pointer: str) -> Output:
+    """Return what is done to the raw output."""
+    found, as_ = _shape(context, value, pointer, "output", "as")
+    return Output(schema=found, as_=as_)
+
+
+def export_of(context: Context, value: Json, pointer: str) -> Export:
+    """Return what is left in the context."""
+    found, as_ = _shape(context, value, pointer, "export", "as")
+    return Export(schema=found, as_=as_)
