@@ -1,5 +1,7 @@
 """Addresses of services, as one URL each, to what Django and Celery want to be told."""
 
+from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
@@ -10,11 +12,12 @@ _POSTGRESQL = ("postgresql", "postgres")
 _BROKERS = ("memory", "redis", "rediss", "amqp", "amqps")
 
 
-def database(section: Database) -> dict[str, Any]:
+def database(config: Config) -> dict[str, Any]:
     """Return Django's settings of the database. ConfigurationError when the URL names something else."""
+    section = config.database
     url = urlsplit(section.url.removeprefix("jdbc:"))
     if url.scheme in _POSTGRESQL:
-        return _postgresql(url, section)
+        return _postgresql(url, section, _session(section, config.execution.lease))
     if url.scheme == "sqlite":
         return _sqlite(section.url.removeprefix("sqlite://"), section)
     raise ConfigurationError(
@@ -61,7 +64,7 @@ def transport_options(config: Config) -> dict[str, Any]:
     }
 
 
-def _postgresql(url: SplitResult, section: Database) -> dict[str, Any]:
+def _postgresql(url: SplitResult, section: Database, session: Mapping[str, str | int]) -> dict[str, Any]:
     lifetime = section.max_lifetime
     return {
         "ENGINE": "django.db.backends.postgresql",
@@ -76,7 +79,7 @@ def _postgresql(url: SplitResult, section: Database) -> dict[str, Any]:
         "OPTIONS": {
             "application_name": section.application_name,
             "connect_timeout": max(2, round(section.connect_timeout.total_seconds())),
-            "options": " ".join(f"-c {name}={value}" for name, value in _session(section).items()),
+            "options": " ".join(f"-c {name}={value}" for name, value in session.items()),
             # A peer that vanished is noticed within some ten seconds, well under half a lease.
             "keepalives_idle": 5,
             "keepalives_interval": 2,
@@ -87,11 +90,12 @@ def _postgresql(url: SplitResult, section: Database) -> dict[str, Any]:
     }
 
 
-def _session(section: Database) -> dict[str, str | int]:
+def _session(section: Database, lease: timedelta) -> dict[str, str | int]:
+    idle = section.idle_in_transaction_timeout or lease / 3
     return {
         "statement_timeout": round(section.query_timeout.total_seconds() * 1000),
         "lock_timeout": round(section.lock_timeout.total_seconds() * 1000),
-        "idle_in_transaction_session_timeout": round(section.idle_in_transaction_timeout.total_seconds() * 1000),
+        "idle_in_transaction_session_timeout": round(idle.total_seconds() * 1000),
         "default_transaction_isolation": section.transaction_isolation.lower().replace("_", "\\ "),
     }
 

@@ -59,7 +59,7 @@ TEMPLATES = [
     },
 ]
 
-DATABASES = {"default": addresses.database(LEMLINE.database)}
+DATABASES = {"default": addresses.database(LEMLINE)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 CACHES = {"default": addresses.cache(LEMLINE.cache.url, LEMLINE.cluster.namespace)}
 

@@ -8,6 +8,7 @@ when the first test wants it.
 
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -27,11 +28,10 @@ from tests import databases
 
 
 @pytest.fixture(scope="session")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def servers() -> Iterator[Path]:
     """A folder for servers that this run starts itself; anyone may enter it, since they run as other users."""
-    folder = tmp_path_factory.mktemp("servers")
-    for parent in (folder, folder.parent, folder.parent.parent):
-        parent.chmod(0o755)
+    folder = Path(tempfile.mkdtemp(prefix="lemline-servers-"))
+    folder.chmod(0o755)
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
 

@@ -16,7 +16,7 @@ def use(url: str) -> None:
     connections["default"].close()
     del connections["default"]
     settings.LEMLINE = replace(settings.LEMLINE, database=replace(settings.LEMLINE.database, url=url))
-    settings.DATABASES["default"] = addresses.database(settings.LEMLINE.database)
+    settings.DATABASES["default"] = addresses.database(settings.LEMLINE)
     connections.configure_settings(settings.DATABASES)
 
 

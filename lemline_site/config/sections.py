@@ -37,9 +37,9 @@ class Database:
     lock_timeout: timedelta = timedelta(seconds=10)
     """PostgreSQL's `lock_timeout`. Steps skip what is locked; this bounds the few that wait."""
 
-    idle_in_transaction_timeout: timedelta = timedelta(seconds=10)
-    """PostgreSQL's `idle_in_transaction_session_timeout`: a process that stopped in a step frees its rows.
-    At most half of `lemline.execution.lease`, so that its steps are free before others take them over."""
+    idle_in_transaction_timeout: timedelta | None = None
+    """PostgreSQL's `idle_in_transaction_session_timeout`: a process that stopped in a step frees its rows before
+    others take its work over. Default: a third of `lemline.execution.lease`; at most half of it."""
 
     transaction_isolation: Literal["READ_COMMITTED", "REPEATABLE_READ", "SERIALIZABLE"] = "READ_COMMITTED"
     """Isolation of transactions. Steps hold the locks that they need, so the weakest one is right."""

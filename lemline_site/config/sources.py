@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from lemline_site.config import keys as all_keys
+from lemline_site.config import rules
 from lemline_site.config.files import read_file
 from lemline_site.config.keys import KEYS, SHORT_VARIABLES, Key
 from lemline_site.config.presets import PRESETS
@@ -76,9 +77,11 @@ def load(environment: Mapping[str, str] = os.environ, folder: Path | None = None
     preset = chosen.get("lemline.preset")
     for name, text in PRESETS[str(preset.value) if preset else "none"].items():
         chosen.setdefault(name, _setting(_Given(name=name, text=text, source=f"preset {preset and preset.value}")))
+    loaded = _loaded(chosen)
+    mistakes += rules.mistakes(loaded.config)
     if mistakes:
         raise ConfigurationError("\n".join(mistakes))
-    return _loaded(chosen)
+    return loaded
 
 
 def remember_overrides(arguments: Sequence[str], environment: dict[str, str] | os._Environ[str]) -> None:

@@ -10,8 +10,12 @@ from lemline_site.config.sections import Database
 from tests import databases
 
 
+def at(url):
+    return Config(database=Database(url=url))
+
+
 def test_a_database_url_becomes_settings_and_its_quoting_is_undone():
-    settings = addresses.database(Database(url="postgresql://a%40b:p%2Fw@db:6432/flows?sslmode=require"))
+    settings = addresses.database(at("postgresql://a%40b:p%2Fw@db:6432/flows?sslmode=require"))
 
     assert (settings["USER"], settings["PASSWORD"]) == ("a@b", "p/w")
     assert (settings["HOST"], settings["PORT"], settings["NAME"]) == ("db", 6432, "flows")
@@ -19,7 +23,7 @@ def test_a_database_url_becomes_settings_and_its_quoting_is_undone():
 
 
 def test_the_spelling_of_java_is_understood():
-    settings = addresses.database(Database(url="jdbc:postgresql://primary/lemline"))
+    settings = addresses.database(at("jdbc:postgresql://primary/lemline"))
 
     assert (settings["HOST"], settings["NAME"]) == ("primary", "lemline")
 
@@ -27,12 +31,12 @@ def test_the_spelling_of_java_is_understood():
 @pytest.mark.parametrize("url", ["mysql://h/d", "nonsense", ""])
 def test_another_database_is_refused_with_what_is_possible(url):
     with pytest.raises(ConfigurationError, match="use postgresql:// or sqlite:///"):
-        addresses.database(Database(url=url))
+        addresses.database(at(url))
 
 
 @pytest.mark.parametrize(("url", "path"), [("sqlite:///a.db", "a.db"), ("sqlite:////var/a.db", "/var/a.db")])
 def test_a_file_of_sqlite_is_relative_or_absolute(url, path):
-    assert addresses.database(Database(url=url))["NAME"] == path
+    assert addresses.database(at(url))["NAME"] == path
 
 
 def test_each_broker_is_told_what_it_understands():

@@ -140,3 +140,25 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path, text, message):
 def test_a_file_that_was_named_must_be_there(tmp_path):
     with pytest.raises(ConfigurationError, match=r"no configuration file elsewhere\.yaml"):
         load({"LEMLINE_CONFIG": "elsewhere.yaml"}, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"LEMLINE_EXECUTION_LEASE": "0s"}, "lemline.execution.lease: a duration above zero is wanted"),
+        ({"LEMLINE_LIMITS_INPUT": "0"}, "lemline.limits.input: a number above zero is wanted"),
+        ({"LEMLINE_WEB_PORT": "70000"}, "lemline.web.port: at most 65535"),
+        ({"LEMLINE_SECRETS_ENV_PREFIX": ""}, "lemline.secrets.env-prefix: a prefix is wanted"),
+        (
+            {"LEMLINE_EXECUTION_PRIORITIZATION_LEVELS": "2"},
+            "lemline.execution.prioritization.default-level: at most 2, the number of levels",
+        ),
+        (
+            {"LEMLINE_DATABASE_IDLE_IN_TRANSACTION_TIMEOUT": "20s"},
+            "lemline.database.idle-in-transaction-timeout: at most half of lemline.execution.lease",
+        ),
+    ],
+)
+def test_values_that_cannot_work_stop_the_start(tmp_path, settings, message):
+    with pytest.raises(ConfigurationError, match=message):
+        load(settings, tmp_path)

@@ -1,0 +1,35 @@
+"""What values must be so that they can work, alone and together."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from lemline_site.config.keys import KEYS, read
+from lemline_site.config.sections import Config
+
+_PORTS = range(1, 65536)
+
+
+def mistakes(config: Config) -> Iterator[str]:
+    """Yield a line for each value that cannot work."""
+    for key in KEYS.values():
+        value = read(config, key)
+        if isinstance(value, timedelta) and value <= timedelta():
+            yield f"{key.name}: a duration above zero is wanted"
+        elif isinstance(value, int) and not isinstance(value, bool) and value < 1:
+            yield f"{key.name}: a number above zero is wanted"
+    yield from _together(config)
+
+
+def _together(config: Config) -> Iterator[str]:
+    levels = config.execution.prioritization
+    idle, lease = config.database.idle_in_transaction_timeout, config.execution.lease
+    if levels.levels > 10:
+        yield "lemline.execution.prioritization.levels: at most 10, which is what brokers know"
+    if levels.default_level > levels.levels:
+        yield f"lemline.execution.prioritization.default-level: at most {levels.levels}, the number of levels"
+    if config.web.port not in _PORTS:
+        yield "lemline.web.port: at most 65535"
+    if idle is not None and idle > lease / 2:
+        yield "lemline.database.idle-in-transaction-timeout: at most half of lemline.execution.lease"
+    if not config.secrets.env_prefix:
+        yield "lemline.secrets.env-prefix: a prefix is wanted, or workflows could read the whole environment"
