@@ -45,7 +45,7 @@ class RunActivity(Command, frozen=True, kw_only=True, tag=True):
     """Stamp: database time of the transaction that rang."""
 
     idempotency_key: str
-    """Stable per entry of the task (`semantics.md` 45)."""
+    """Stable per entry of the task (`docs/dsl.md`, rule 45)."""
 
     deadline_at: datetime | None = None
     """When the nearest enclosing timeout ends it; None without one."""

@@ -150,26 +150,25 @@ class Draft:
             for wait_id in [name for name, wait in state.waits.items() if wait.frame == id]:
                 self.close_wait(wait_id)
         del state.frames[id]
-        if not frame.parent:
-            return
-        worker, started_at = self._ran(id)
-        self.records.append(
-            TaskRun(
-                position=frame.position,
-                name=node.name,
-                kind=node.kind,
-                status=status,
-                attempt=frame.attempt,
-                iteration=frame.iteration,
-                started_at=started_at or frame.started_at,
-                ended_at=self.at,
-                pool=node.pool or None,
-                worker=worker or None,
-                input=frame.raw,
-                output=output,
-                problem=problem,
+        if frame.parent:
+            worker, started_at = self._ran(id)
+            self.records.append(
+                TaskRun(
+                    position=frame.position,
+                    name=node.name,
+                    kind=node.kind,
+                    status=status,
+                    attempt=frame.attempt,
+                    iteration=frame.iteration,
+                    started_at=started_at or frame.started_at,
+                    ended_at=self.at,
+                    pool=node.pool or None,
+                    worker=worker or None,
+                    input=frame.raw,
+                    output=output,
+                    problem=problem,
+                )
             )
-        )
 
     def _ran(self, id: int) -> tuple[str, datetime | None]:
         """Who ran the activity of a frame, and since when, if its answer ended the frame."""

@@ -2,7 +2,7 @@
 
 It applies the data flow, flow directives, extensions, timeouts, unwinding to a `catch` and
 cancellation, so each of these rules has one home. Nothing here recurses: what follows from a move is
-the next turn of `apply`.
+the next turn of `_follow`.
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ class ActivityFailed(Fact, frozen=True, kw_only=True, tag=True):
 
     answered: bool = True
     """Whether the other side is known to have answered. False after a timeout, a crash or a lost
-    connection: the next attempt then keeps the idempotency key (`semantics.md` 45)."""
+    connection: the next attempt then keeps the idempotency key (`docs/dsl.md`, rule 45)."""
 
     worker: str = ""
     started_at: datetime | None = None
@@ -64,7 +64,7 @@ class ActivityLost(Fact, frozen=True, kw_only=True, tag=True):
     """The ring that was lost. Another ring than the wait's current one changes nothing."""
 
     blamed: bool = False
-    """Whether a process died with the activity in hand (poison, `architecture.md` 4.7)."""
+    """Whether a process died with the activity in hand (`docs/architecture.md`, poison)."""
 
 
 class TimerFired(Fact, frozen=True, kw_only=True, tag=True):
@@ -124,7 +124,7 @@ class CancelRequested(Fact, frozen=True, kw_only=True, tag=True):
 
 
 class RetryRequested(Fact, frozen=True, kw_only=True, tag=True):
-    """A faulted or cancelled instance is taken up again (`semantics.md` 46)."""
+    """A faulted or cancelled instance is taken up again (`docs/dsl.md`, rule 46)."""
 
     source: str = "failed"
     """`failed`, `beginning` or a position."""
