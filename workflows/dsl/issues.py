@@ -71,7 +71,8 @@ class Issues:
         self.warnings.append(Warning_(pointer=pointer, message=message, line=line, column=column))
 
     def place(self, pointer: str) -> Mark:
-        """Return where a value stands, or what it is in."""
+        """Return where a value stands, or what it is in. Positions say `for/do`, documents `do` beside `for`."""
+        pointer = pointer if pointer in self.marks else pointer.replace("/for/do/", "/do/")
         while pointer not in self.marks and pointer:
             pointer = pointer.rpartition("/")[0]
         return self.marks.get(pointer, (1, 1))

@@ -195,7 +195,9 @@ class _Document:
         context = self._context
         inner = shapes.members(context, value, pointer, "an extension", ("extend", "when", "before", "after"), ("extend",))
         extend = inner.get("extend", "all")
-        if extend not in _EXTENDED:
+        if extend in ("do", "fork"):
+            self._issues.warn(below(pointer, "extend"), f"extend: {extend} is an extension of this runtime")
+        elif extend not in _EXTENDED:
             self._issues.error(below(pointer, "extend"), f"{extend!r} is no task", did_you_mean(str(extend), _EXTENDED))
 
         def tasks(key: str) -> TaskList | None:

@@ -167,7 +167,7 @@ def _for(context: Context, body: dict[str, Json], pointer: str, shared: dict[str
         each=shapes.text(context, inner.get("each", "item"), below(place, "each"), "each"),
         at=shapes.text(context, inner.get("at", "index"), below(place, "at"), "at"),
         while_=shapes.expression(context, body["while"], below(pointer, "while"), "while") if "while" in body else None,
-        do=task_list(context, body.get("do", []), below(pointer, "for/do")),
+        do=task_list(context, body.get("do", []), f"{pointer}/for/do"),
         parallel=shapes.boolean(context, parallel, below(place, "parallel"), "parallel"),
         max_concurrency=most,
         **shared,
@@ -240,7 +240,7 @@ def _run(context: Context, body: dict[str, Json], pointer: str, shared: dict[str
 def _set(context: Context, body: dict[str, Json], pointer: str, shared: dict[str, Any]) -> Task:
     value, place = body["set"], below(pointer, "set")
     if not isinstance(value, dict | str):
-        context.issues.error(place, f"set gives an object or an expression, not {shapes.kind_of(value)}")
+        context.issues.warn(place, f"set gives an object or an expression; {shapes.kind_of(value)} is taken as it is")
     elif value == {}:
         context.issues.error(place, "set gives at least one member")
     return SetTask(value=shapes.template(context, value, place), **shared)
