@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -35,9 +36,12 @@ UNAVAILABLE = problem("communication", "the service is away", status=503)
 
 
 def define(text: str) -> Definition:
-    """Return the definition of a text, which may leave out its `document`."""
-    text = dedent(text)
-    return parse(text if "document:" in text else HEADER + text)
+    """Return the definition of a text, which may leave out its `document`.
+
+    In it `set: 1` stands for `set: '${ 1 }'`, which is what the DSL wants.
+    """
+    text = re.sub(r"\bset: (-?\d+)", r"set: '${ \1 }'", dedent(text))
+    return parse(text if text.lstrip().startswith("document:") else HEADER + text)
 
 
 class Instance:
