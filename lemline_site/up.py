@@ -85,12 +85,13 @@ def _kept(path: Path, new: str) -> str:
 
 def _welcome(config: Config, password: str, key: str) -> str:
     url = f"http://127.0.0.1:{config.web.port}"
+    flower = f"http://127.0.0.1:{os.environ.get('FLOWER_PORT', '5555')}"
     urls = {"DATABASE_URL": config.database.url, "BROKER_URL": config.messaging.url, "CACHE_URL": config.cache.url}
     return (
         f"\n  API      {url}/api/v1        key       {key}\n"
         f"  Docs     {url}/api/v1/docs\n"
         f"  Admin    {url}/admin/        admin     {password}\n"
-        f"  Flower   http://127.0.0.1:5555         admin     {password}\n\n"
+        f"  Flower   {flower:<30}admin     {password}\n\n"
         "  For manage.py in another shell:\n" + "".join(f"  export {name}='{value}'\n" for name, value in urls.items())
     )
 

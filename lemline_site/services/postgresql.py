@@ -30,7 +30,7 @@ _TUNED = {
     "autovacuum_vacuum_cost_delay": "0",
     "wal_compression": "on",
     "jit": "off",
-    "log_min_messages": "warning",
+    "log_checkpoints": "off",
 }
 _FORGETFUL = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "shared_buffers": "128MB"}
 
