@@ -229,7 +229,7 @@ class State(msgspec.Struct, array_like=True):
 
     def positions(self) -> list[str]:
         """Return where the instance stands: the innermost tasks being worked on."""
-        parents = {place.parent for place in (*self.frames.values(), *self.agenda)}
+        parents = {frame.parent for frame in self.frames.values()} | {entry.parent for entry in self.agenda}
         leaves: Iterable[str] = (f.position for i, f in self.frames.items() if i not in parents and f.parent)
         return list(dict.fromkeys([*leaves, *(entry.position for entry in reversed(self.agenda) if entry.parent)]))
 
