@@ -67,6 +67,15 @@ def test_what_was_written_and_dropped_again_does_not_count():
     assert played.status == "running"
 
 
+def test_an_instance_that_wrote_much_may_complete():
+    large = "x" * (DATA_LIMIT_BYTES // 3)
+    tasks = ", ".join(f"{{t{n}: {{do: [{{inner: {{set: '${{ . }}'}}}}]}}}}" for n in range(8))
+
+    played = run(f"do: [{tasks}]", large)
+
+    assert (played.status, played.output) == ("completed", large)
+
+
 def test_a_value_that_is_nested_too_deeply_is_a_problem_and_no_crash():
     played = run("do: [{nest: {set: '${ [.] }', then: nest}}]", [])
 

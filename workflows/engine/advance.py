@@ -252,7 +252,7 @@ def _retry(driver: Driver, fact: RetryRequested) -> bool:
 def _limit_size(driver: Driver) -> None:
     """Fault an instance whose state has grown beyond what is stored. Then only the beginning is left to retry."""
     state = driver.state
-    if state.size <= DATA_LIMIT_BYTES:
+    if state.is_final or state.size <= DATA_LIMIT_BYTES:
         return
     state.size = len(encode_state(state))
     if state.size > DATA_LIMIT_BYTES:
