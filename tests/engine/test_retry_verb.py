@@ -1,6 +1,7 @@
 """Retry of a faulted or cancelled instance: from what failed, from a position, from the beginning."""
 
 from tests.builders import UNAVAILABLE, Instance, run
+from workflows.engine.facts import Started
 
 ORDER = """
     do:
@@ -175,6 +176,14 @@ def test_an_instance_cancelled_before_it_began_can_be_started_by_retry():
     played.retry()
 
     assert (played.status, played.output) == ("completed", 1)
+
+
+def test_a_start_that_comes_after_such_a_retry_changes_nothing():
+    played = Instance("do: [{a: {call: work}}]")
+    played.cancel()
+    played.retry()
+
+    assert not played.apply(Started(at=played.now)).changed
 
 
 def test_a_workflow_whose_input_was_refused_is_retried_with_an_edited_input():

@@ -244,6 +244,7 @@ def _retry(driver: Driver, fact: RetryRequested) -> bool:
     if fact.source == "beginning":
         state.shared = Data({})
         state.unknown = {}
+    state.started_at = state.started_at or fact.at
     driver.set_status("running", reason=fact.reason, by=fact.by)
     driver.take_up(again, is_edited=edited is not None)
     return True
