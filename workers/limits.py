@@ -1,1 +1,21 @@
 """What the configuration allows an activity, in the activities' own words."""
+
+from lemline_site.config import Config
+from workers.activities import Limits
+
+
+def limits(config: Config) -> Limits:
+    """Return the limits that a configuration sets."""
+    return Limits(
+        response_bytes=config.limits.response,
+        output_bytes=config.limits.output,
+        private_addresses=config.http.private_addresses,
+        http_seconds=config.http.timeout.total_seconds(),
+        connect_seconds=config.http.connect_timeout.total_seconds(),
+        connections_per_host=config.http.max_per_host,
+        user_agent=config.http.user_agent,
+        process_seconds=config.processes.timeout.total_seconds(),
+        process_bytes=config.processes.memory,
+        python=config.processes.python,
+        node=config.processes.node,
+    )

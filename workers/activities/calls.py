@@ -1,0 +1,140 @@
+"""What an activity is given, what it gives back, and how it is stopped."""
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from workflows.dsl.jsontext import Json
+from workflows.engine.problems import Problem, problem
+from workflows.engine.secrets import reveal
+
+
+class Cancellation:
+    """Says that nobody waits for an activity any more."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._event = threading.Event()
+        self._callbacks: list[Callable[[], None]] = []
+
+    def set(self) -> None:
+        """Stop it. Callbacks run in this thread, once."""
+        with self._lock:
+            self._event.set()
+            callbacks, self._callbacks = self._callbacks, []
+        for callback in callbacks:
+            callback()
+
+    def is_set(self) -> bool:
+        """Return whether it was stopped."""
+        return self._event.is_set()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until it is stopped, at most so long; return whether it is."""
+        return self._event.wait(seconds)
+
+    def add_callback(self, callback: Callable[[], None]) -> None:
+        """Call this when it is stopped; at once when it has been."""
+        with self._lock:
+            if not self._event.is_set():
+                self._callbacks.append(callback)
+                return
+        callback()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What an activity may use and reach."""
+
+    response_bytes: int = 16 * 1024 * 1024
+    output_bytes: int = 16 * 1024 * 1024
+    """Of each output of a process."""
+
+    private_addresses: tuple[str, ...] = ()
+    """Networks, `loopback` or `all`."""
+
+    http_seconds: float = 60.0
+    connect_seconds: float = 10.0
+    connections_per_host: int = 64
+    user_agent: str = "lemline"
+    process_seconds: float = 300.0
+    process_bytes: int = 1024 * 1024 * 1024
+    """Address space of a child process."""
+
+    python: str = ""
+    node: str = "node"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ActivityCall:
+    """One activity that is to run."""
+
+    kind: str
+    arguments: Json
+    """As the engine rendered them; secrets are marks."""
+
+    idempotency_key: str
+    instance_id: str
+    wait_id: str
+    position: str
+    name: str
+    attempt: int
+    definition: tuple[str, str, str]
+    """Namespace, name and version: for logs, not for behaviour."""
+
+    timeout_seconds: float | None
+    """Until the nearest enclosing timeout; None for the default of its kind."""
+
+    secrets: Callable[[str], Json]
+    seal: str
+    limits: Limits
+    cancelled: Cancellation
+
+    def revealed(self) -> Json:
+        """Return the arguments with secrets in the place of their marks. ProblemError when one is missing."""
+        return reveal(self.arguments, self.seal, self.secrets)
+
+    def seconds(self, default: float) -> float:
+        """Return how long it may take."""
+        return default if self.timeout_seconds is None else min(self.timeout_seconds, default)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ActivityResult:
+    """How an activity ended well."""
+
+    output: Json
+    timing: Mapping[str, float] = field(default_factory=dict)
+    """Seconds by phase."""
+
+
+class ActivityError(Exception):
+    """How an activity ended badly."""
+
+    def __init__(self, problem: Problem, *, answered: bool = True) -> None:
+        super().__init__(problem.detail or problem.type)
+        self.problem = problem
+        self.answered = answered
+        """Whether the other side is known to have answered; if not, a retry keeps the idempotency key."""
+
+
+def failure(name: str, detail: str, *, status: int | None = None, answered: bool = True) -> ActivityError:
+    """Return the error of a standard problem."""
+    return ActivityError(problem(name, detail, status=status), answered=answered)
+
+
+class AsyncActivity(Protocol):
+    """Runs on the event loop of its process."""
+
+    async def run(self, call: ActivityCall) -> ActivityResult:
+        """Return the result; ActivityError or ProblemError otherwise."""
+        ...
+
+
+class SyncActivity(Protocol):
+    """Runs on a thread."""
+
+    def run(self, call: ActivityCall) -> ActivityResult:
+        """Return the result; ActivityError or ProblemError otherwise."""
+        ...

@@ -1,0 +1,80 @@
+"""Which addresses workflows may reach. Checked where the connection is made, so that no name can lie."""
+
+import asyncio
+import ipaddress
+import socket
+from collections.abc import Iterable
+from typing import Any
+
+from aiohttp.abc import AbstractResolver, ResolveResult
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+class ForbiddenAddressError(OSError):
+    """The name leads to an address that workflows may not reach."""
+
+
+class Guard:
+    """Tells addresses that may be reached from those that may not.
+
+    Args:
+        allowed: Networks (`10.0.0.0/8`), `loopback`, or `all`. Public addresses are always allowed.
+    """
+
+    def __init__(self, allowed: Iterable[str]) -> None:
+        words = set(allowed)
+        self._all = "all" in words
+        self._loopback = "loopback" in words
+        self._networks = [ipaddress.ip_network(word, strict=False) for word in words - {"all", "loopback"}]
+
+    def check(self, host: str, text: str) -> None:
+        """Raise ForbiddenAddressError for an address that may not be reached.
+
+        Args:
+            host: The name that was looked up, for the message.
+            text: The address.
+        """
+        if not self._allows(_plain(ipaddress.ip_address(text.partition("%")[0]))):
+            raise ForbiddenAddressError(
+                f"{host} is at {text}, which is not public; allow it with lemline.http.private-addresses"
+            )
+
+    def _allows(self, address: Address) -> bool:
+        if self._all or (address.is_global and not address.is_multicast):
+            return True
+        if address.is_loopback and self._loopback:
+            return True
+        return any(address.version == network.version and address in network for network in self._networks)
+
+
+def _plain(address: Address) -> Address:
+    """Return the IPv4 address that an IPv6 one may wrap."""
+    if isinstance(address, ipaddress.IPv6Address):
+        return address.ipv4_mapped or address.sixtofour or address
+    return address
+
+
+class GuardedResolver(AbstractResolver):
+    """Looks names up on the event loop's threads, and refuses what the guard refuses."""
+
+    def __init__(self, guard: Guard) -> None:
+        self._guard = guard
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        """Return the addresses of a name."""
+        loop = asyncio.get_running_loop()
+        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, family=family)
+        return [self._result(host, each) for each in found]
+
+    def _result(self, host: str, found: Any) -> ResolveResult:
+        family, _, proto, _, address = found
+        self._guard.check(host, address[0])
+        return ResolveResult(
+            hostname=host, host=address[0], port=address[1], family=family, proto=proto, flags=socket.AI_NUMERICHOST
+        )
+
+    async def close(self) -> None:
+        """Nothing is kept."""
