@@ -1,7 +1,7 @@
 """Registered Python functions: `@activity` makes one callable from workflows by name.
 
-    @activity("billing/charge", version="1.0.0", pool="compute", timeout="PT30S")
-    def charge(amount: int, currency: str = "EUR", *, context) -> dict: ...
+@activity("billing/charge", version="1.0.0", pool="compute", timeout="PT30S")
+def charge(amount: int, currency: str = "EUR", *, context) -> dict: ...
 """
 
 import importlib

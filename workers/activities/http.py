@@ -188,7 +188,9 @@ async def exchange(call: ActivityCall, request: Request, arguments: Mapping[str,
             raise failure("runtime", "the call was cancelled", answered=False) from None
         raise
     _check_status(response, redirect)
-    return ActivityResult(output=output_of(response, arguments.get("output")), timing={"total": time.monotonic() - begun})
+    return ActivityResult(
+        output=output_of(response, arguments.get("output")), timing={"total": time.monotonic() - begun}
+    )
 
 
 def _check_status(response: Response, redirect: bool) -> None:
@@ -274,7 +276,9 @@ def output_of(response: Response, form: Json) -> Json:
                 "request": {
                     "method": response.request.method.lower(),
                     "uri": response.request.url,
-                    "headers": {name: value for name, value in response.request.headers.items() if name != "Authorization"},
+                    "headers": {
+                        name: value for name, value in response.request.headers.items() if name != "Authorization"
+                    },
                 },
                 "statusCode": response.status,
                 "headers": dict(response.headers),

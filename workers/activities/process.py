@@ -8,7 +8,6 @@ Source: DSL reference, "Shell Process" and "Script Process"; docs/dsl.md 35.
 import asyncio
 import contextlib
 import os
-import resource
 import shlex
 import shutil
 import signal
@@ -19,12 +18,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from workers.activities.authentication import headers_of
 from workers.activities.calls import ActivityCall, ActivityResult, Limits, failure
 from workers.activities.http import CLIENT, Request, address_of, spelled
-from workers.activities.authentication import headers_of
 from workflows.dsl.jsontext import Json
 
 _PIECE = 64 * 1024
+_LIMITED = 'ulimit -v "$0"; ulimit -c 0; exec "$@"'
 _V8 = Path(__file__).with_name("v8.py")
 _JAVASCRIPT = frozenset({"js", "javascript"})
 
@@ -58,7 +58,7 @@ class ShellActivity:
         command = str(arguments["command"])
         words = _words(arguments.get("arguments"))
         script = " ".join([command, *map(shlex.quote, words)])
-        return await _run(call, arguments, lambda folder: _program(arguments, ["/bin/sh", "-c", script]))
+        return await _run(call, arguments, lambda _: _program(arguments, ["/bin/sh", "-c", script]))
 
 
 class ScriptActivity:
@@ -181,12 +181,12 @@ class _Child:
     async def _start(self) -> asyncio.subprocess.Process:
         program = self._program
         environment = {"PATH": os.defpath, "LANG": "C.UTF-8", "TZ": "UTC", "HOME": self._folder, **program.environment}
-        memory = self._call.limits.process_bytes if program.limits_memory else None
+        memory = str(self._call.limits.process_bytes // 1024) if program.limits_memory else "unlimited"
         try:
+            # A shell sets the limits: code of ours between fork and exec could hang on another thread's lock.
             return await asyncio.create_subprocess_exec(
-                *program.command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+                "/bin/sh", "-c", _LIMITED, memory, *program.command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE, env=environment, cwd=self._folder, start_new_session=True,
-                preexec_fn=lambda: _limit(memory),
             )  # fmt: skip
         except (OSError, ValueError) as error:
             raise failure("configuration", f"{program.command[0]} cannot be started: {error}") from error
@@ -213,13 +213,6 @@ class _Child:
             if len(received) > self._limit:
                 raise failure("runtime", f"the process wrote more than {self._limit} bytes (lemline.limits.output)")
         return bytes(received)
-
-
-def _limit(memory: int | None) -> None:
-    """Runs in the child, before the program."""
-    if memory is not None:
-        resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def _kill(group: int) -> None:

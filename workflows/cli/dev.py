@@ -25,7 +25,8 @@ def _serve(options: argparse.Namespace, output: Output) -> None:
     """
     from django.core.management import call_command
 
-    from workflows.runtime import accounts, embedded
+    from workers import embedded
+    from workflows.runtime import accounts
 
     call_command("migrate", interactive=False, verbosity=0)
     password = os.environ.get("LEMLINE_DEV_PASSWORD") or secrets.token_urlsafe(9)

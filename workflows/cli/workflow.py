@@ -33,7 +33,7 @@ def _run(options: argparse.Namespace, output: Output) -> int:
 
     Leaves with 6 when the file is refused, 7 when the workflow faulted, 8 when it took too long.
     """
-    from workflows.runtime import embedded
+    from workers import embedded
 
     text, given = read_file(options.file), read_input(options)
     begun = time.perf_counter()

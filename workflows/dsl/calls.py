@@ -20,9 +20,7 @@ _A2A = (
     "tasks/pushNotificationConfig/get tasks/pushNotificationConfig/list tasks/pushNotificationConfig/delete "
     "agent/getAuthenticatedExtendedCard"
 ).split()
-_MCP = (
-    "tools/list tools/call prompts/list prompts/get resources/list resources/read resources/templates/list".split()
-)
+_MCP = "tools/list tools/call prompts/list prompts/get resources/list resources/read resources/templates/list".split()
 
 
 def _any(context: Context, value: Json, pointer: str) -> Template:

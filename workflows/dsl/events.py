@@ -37,7 +37,9 @@ def strategy(context: Context, value: Json, pointer: str) -> EventStrategy:
         context.issues.error(pointer, "say which events are wanted by one of one, any and all")
         return EventStrategy(mode="any", filters=())
     [mode] = modes
-    return EventStrategy(mode=mode, filters=_filters(context, mode, inner[mode], pointer), until=_until(context, inner, pointer))
+    return EventStrategy(
+        mode=mode, filters=_filters(context, mode, inner[mode], pointer), until=_until(context, inner, pointer)
+    )
 
 
 def _filters(context: Context, mode: str, value: Json, pointer: str) -> tuple[EventFilter, ...]:

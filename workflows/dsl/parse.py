@@ -140,7 +140,9 @@ class _Document:
         inner = shapes.members(self._context, self._value["evaluate"], "/evaluate", "evaluate", ("language", "mode"))
         language = inner.get("language", "jq")
         if language != "jq":
-            self._issues.error("/evaluate/language", f"expressions in {language!r} are not evaluated here", "language: jq")
+            self._issues.error(
+                "/evaluate/language", f"expressions in {language!r} are not evaluated here", "language: jq"
+            )
         mode = inner.get("mode", "strict")
         return shapes.choice(self._context, mode, "/evaluate/mode", "mode", ("strict", "loose"))
 
@@ -193,7 +195,9 @@ class _Document:
 
     def _extension(self, name: str, value: Json, pointer: str) -> Extension:
         context = self._context
-        inner = shapes.members(context, value, pointer, "an extension", ("extend", "when", "before", "after"), ("extend",))
+        inner = shapes.members(
+            context, value, pointer, "an extension", ("extend", "when", "before", "after"), ("extend",)
+        )
         extend = inner.get("extend", "all")
         if extend in ("do", "fork"):
             self._issues.warn(below(pointer, "extend"), f"extend: {extend} is an extension of this runtime")
@@ -216,7 +220,10 @@ class _Document:
         for name, body in section.items():
             place = below("/use/catalogs", name)
             inner = shapes.members(self._context, body, place, "a catalog", ("endpoint",), ("endpoint",))
-            yield name, shapes.endpoint(self._context, inner.get("endpoint", "http://missing"), below(place, "endpoint"))
+            yield (
+                name,
+                shapes.endpoint(self._context, inner.get("endpoint", "http://missing"), below(place, "endpoint")),
+            )
 
     def _schedule(self, value: Json) -> Schedule:
         context = self._context
@@ -229,4 +236,3 @@ class _Document:
             after=shapes.duration(context, inner["after"], "/schedule/after") if "after" in inner else None,
             on=events.strategy(context, inner["on"], "/schedule/on") if "on" in inner else None,
         )
-

@@ -247,7 +247,9 @@ def authentication(context: Context, value: Json, pointer: str) -> Template:
         known = context.section("authentications")
         if name not in known:
             hint = did_you_mean(str(name), known)
-            context.issues.error(below(pointer, "use"), f"there is no authentication {name!r} in use.authentications", hint)
+            context.issues.error(
+                below(pointer, "use"), f"there is no authentication {name!r} in use.authentications", hint
+            )
             return NOTHING
         return authentication(context, known[name], below("/use/authentications", str(name)))
     return _policy(context, value, pointer)
@@ -277,9 +279,7 @@ def endpoint(context: Context, value: Json, pointer: str) -> Endpoint:
     policy = inner.get("authentication")
     return Endpoint(
         uri=uri(context, inner.get("uri", "http://missing"), below(pointer, "uri")),
-        authentication=None
-        if policy is None
-        else authentication(context, policy, below(pointer, "authentication")),
+        authentication=None if policy is None else authentication(context, policy, below(pointer, "authentication")),
     )
 
 

@@ -94,7 +94,9 @@ def task(context: Context, name: str, body: Json, pointer: str) -> Task:
 
 def _complain(context: Context, body: dict[str, Json], words: list[str], pointer: str) -> None:
     if words:
-        context.issues.error(pointer, f"a task does one thing, not {' and '.join(words)}", "make tasks of their own of them")
+        context.issues.error(
+            pointer, f"a task does one thing, not {' and '.join(words)}", "make tasks of their own of them"
+        )
         return
     unknown = [key for key in body if key not in _SHARED]
     hint = did_you_mean(unknown[0], _READERS) if unknown else f"one of {', '.join(_READERS)}"
@@ -188,9 +190,7 @@ def _fork(context: Context, body: dict[str, Json], pointer: str, shared: dict[st
 def _listen(context: Context, body: dict[str, Json], pointer: str, shared: dict[str, Any]) -> Task:
     place = below(pointer, "listen")
     inner = shapes.members(context, body["listen"], place, "listen", ("to", "read"), ("to",))
-    read = shapes.choice(
-        context, inner.get("read", "data"), below(place, "read"), "read", ("data", "envelope", "raw")
-    )
+    read = shapes.choice(context, inner.get("read", "data"), below(place, "read"), "read", ("data", "envelope", "raw"))
     foreach = body.get("foreach")
     return ListenTask(
         to=events.strategy(context, inner.get("to", {"any": []}), below(place, "to")),
@@ -255,7 +255,9 @@ def _switch(context: Context, body: dict[str, Json], pointer: str, shared: dict[
     for index, item in enumerate(found):
         where = below(place, index)
         if not isinstance(item, dict) or len(item) != 1:
-            context.issues.error(where, "a case is an object with one member, its name", "- name: {when: ..., then: ...}")
+            context.issues.error(
+                where, "a case is an object with one member, its name", "- name: {when: ..., then: ...}"
+            )
             continue
         [(name, case)] = item.items()
         cases.append(_case(context, name, case, below(where, name)))

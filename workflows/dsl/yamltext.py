@@ -185,7 +185,7 @@ class _Reader:
 
     def _begin(self, event: Any) -> None:
         if self._is_key():
-            self._stop(event, "a key is a text here, not an object or array", "quote expressions: \"${ {a: .b} }\"")
+            self._stop(event, "a key is a text here, not an object or array", 'quote expressions: "${ {a: .b} }"')
         if event.tag and not event.tag.startswith(_CORE):
             self._note(event, f"the tag {event.tag} means nothing here", "remove it")
         if len(self._open) >= DEPTH_LIMIT:

@@ -221,13 +221,15 @@ class Steps:
             changes.phases.append(_phase(taken.state, now))
 
     def _is_forgotten(self, taken: Taken) -> bool:
-        """Nothing is left to remember of an instance that completed, once a waiting parent knows of it."""
-        return taken.state.status == "completed" and (taken.told or not taken.state.parent_wait)
+        """Nothing is left to remember once an instance completed, all that it started is known to have begun, and
+        a waiting parent knows of its end."""
+        state = taken.state
+        return state.status == "completed" and not state.waits and (taken.told or not state.parent_wait)
 
     def _checkpoint(self, taken: Taken, now: datetime) -> Checkpointed:
         state = taken.state
         untold = state.is_final and bool(state.parent_wait) and not taken.told
-        has_work = untold or (not state.is_final and state.has_open_activities())
+        has_work = untold or state.has_open_activities()
         waits_to_begin = state.status == "pending" and not taken.changed
         return Checkpointed(
             instance_id=taken.instance_id,
@@ -237,7 +239,7 @@ class Steps:
             due_at=taken.subject.due_at if waits_to_begin else state.due_at(),
             leased_until=now + self._look_after if has_work else None,
             has_open_work=has_work,
-            parked=state.is_final,
+            parked=state.is_final and not state.waits,
         )
 
 

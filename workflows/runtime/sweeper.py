@@ -130,9 +130,8 @@ class Sweeper:
 
     def _judge(self, row: Row, held: Mapping[Hold, bool], now: datetime) -> None:
         state = decode_state(row.state, row.input)
-        if state.is_final:
+        if state.is_final and state.parent_wait:
             self._tell_again(row.instance_id)
-            return
         if state.status == "suspended":
             return
         for wait_id, wait in state.waits.items():
