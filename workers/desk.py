@@ -183,7 +183,7 @@ class _Errand:
         begun = self._desk.begin(self._item, self._command, cancelled)
         try:
             result: Any = _activity(self._command.kind).run(self._desk.call(self._item, self._command, cancelled))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  (whatever it is becomes the outcome)
             result = error
         self._report(begun, result)
 
@@ -193,7 +193,7 @@ class _Errand:
         begun = self._desk.begin(self._item, self._command, cancelled)
         try:
             result: Any = await _activity(self._command.kind).run(self._desk.call(self._item, self._command, cancelled))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  (whatever it is becomes the outcome)
             result = error
         self._report(begun, result)
 

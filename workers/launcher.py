@@ -72,7 +72,7 @@ def _worker(roles: Sequence[str]) -> Any:
     names = routing(settings.LEMLINE)
     sizes = pools(settings.LEMLINE)
     return app.Worker(
-        hostname=f"{'-'.join(roles)}@%h.{os.getpid()}",
+        hostname=f"{'-'.join(roles)}.{os.getpid()}@{settings.LEMLINE_NODE}",
         queues=[names.queue(role) for role in roles],
         pool="threads",
         concurrency=sum(sizes[role].threads for role in roles),

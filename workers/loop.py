@@ -23,7 +23,11 @@ class Loop:
 
     def start_all(self, works: list[Callable[[], Coroutine[Any, Any, None]]]) -> None:
         """Begin several, waking the loop once."""
-        self._loop.call_soon_threadsafe(lambda: [self._start(work) for work in works])
+        self._loop.call_soon_threadsafe(self._start_each, works)
+
+    def _start_each(self, works: list[Callable[[], Coroutine[Any, Any, None]]]) -> None:
+        for work in works:
+            self._start(work)
 
     def _start(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         task = self._loop.create_task(self._run(work))

@@ -79,20 +79,16 @@ class KombuPublisher:
 
     def depths(self) -> Mapping[str, int]:
         """Ask for each queue; the broker does not tell its levels apart, so one message speaks for all."""
-        try:
-            with app.connection_or_acquire() as connection:
-                channel = connection.default_channel
+        with app.connection_or_acquire() as connection:
+            try:
+                channel: Any = connection.default_channel
                 found = {
                     pool: channel.queue_declare(queue=self._names.queue(pool), passive=True).message_count
                     for pool in THREADS
                 }
-        except (OperationalError, OSError, *_channel_errors()) as error:
-            raise DispatchError(str(error)) from error
+            except (OperationalError, OSError, *connection.connection_errors, *connection.channel_errors) as error:
+                raise DispatchError(str(error)) from error
         return {label: count for pool, count in found.items() for _, label in self._names.labels(pool)}
-
-
-def _channel_errors() -> tuple[type[Exception], ...]:
-    return tuple(app.connection_for_write().channel_errors)
 
 
 class RedisPublisher:
@@ -151,7 +147,7 @@ def _template() -> dict[str, Any]:
     """Let Celery publish one job to a broker in memory, and take what it put there."""
     scratch = f"template-{uuid.uuid4()}"
     with Connection("memory://", transport_options={"polling_interval": 0}) as connection:
-        channel = connection.default_channel
+        channel: Any = connection.default_channel
         channel.queue_declare(queue=scratch)
         channel.exchange_declare(exchange=scratch, type="direct")
         channel.queue_bind(queue=scratch, exchange=scratch, routing_key=scratch)

@@ -1,7 +1,7 @@
-"""The tables: what is stored, its constraints, and the words to query it.
+r"""The tables: what is stored, its constraints, and the words to query it.
 
 Rows are written by `runtime/` only, most of them by wide SQL statements (`runtime/records.py`). JSON
-that users gave is kept as text or bytes, since `jsonb` refuses `\\u0000`, loses key order and respells
+that users gave is kept as text or bytes, since `jsonb` refuses `\u0000`, loses key order and respells
 numbers; what must be searched stands in columns of its own beside it.
 """
 
@@ -35,7 +35,8 @@ class DefinitionQuerySet(models.QuerySet["Definition"]):
 
 class Definition(models.Model):
     """A registered definition. Its text never changes; instances refer to the row, so a forced
-    replacement leaves running ones with theirs."""
+    replacement leaves running ones with theirs.
+    """
 
     namespace = models.CharField(max_length=63)
     name = models.CharField(max_length=63)

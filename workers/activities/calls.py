@@ -1,9 +1,11 @@
 """What an activity is given, what it gives back, and how it is stopped."""
 
+import asyncio
+import contextlib
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from workflows.dsl.jsontext import Json
 from workflows.engine.problems import Problem, problem
@@ -122,6 +124,12 @@ class ActivityError(Exception):
 def failure(name: str, detail: str, *, status: int | None = None, answered: bool = True) -> ActivityError:
     """Return the error of a standard problem."""
     return ActivityError(problem(name, detail, status=status), answered=answered)
+
+
+def stop(loop: asyncio.AbstractEventLoop, task: asyncio.Future[Any]) -> None:
+    """Cancel a task of a loop from any thread; one that has ended by now is left alone."""
+    with contextlib.suppress(RuntimeError):
+        loop.call_soon_threadsafe(task.cancel)
 
 
 class AsyncActivity(Protocol):

@@ -28,7 +28,7 @@ _VERSION = re.compile(r"\d+\.\d+\.\d+")
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class Problem(ActivityError):
+class Problem(ActivityError):  # noqa: N818  (the DSL calls it so)
     """Raised by a function to fail with a problem of its choice.
 
     Args:

@@ -15,7 +15,7 @@ from urllib.parse import urlencode, urljoin, urlsplit
 import aiohttp
 
 from workers.activities.authentication import headers_of
-from workers.activities.calls import ActivityCall, ActivityResult, Limits, failure
+from workers.activities.calls import ActivityCall, ActivityResult, Limits, failure, stop
 from workers.activities.network import ForbiddenAddressError, Guard, GuardedResolver
 from workflows.dsl.jsontext import Json, JsonError, decode, encode
 
@@ -180,7 +180,7 @@ async def exchange(call: ActivityCall, request: Request, arguments: Mapping[str,
         CLIENT.send(request, call.limits, call.seconds(call.limits.http_seconds), follow=redirect)
     )
     loop = asyncio.get_running_loop()
-    call.cancelled.add_callback(lambda: loop.call_soon_threadsafe(task.cancel))
+    call.cancelled.add_callback(lambda: stop(loop, task))
     try:
         response = await task
     except asyncio.CancelledError:
@@ -240,7 +240,7 @@ def with_defaults(headers: dict[str, str], method: str, call: ActivityCall) -> d
 
 def query_of(query: Mapping[str, Json]) -> tuple[tuple[str, str], ...]:
     """Return a query's pairs: an array repeats its name, null leaves it out."""
-    pairs = []
+    pairs: list[tuple[str, str]] = []
     for name, value in query.items():
         values = value if isinstance(value, list) else [value]
         pairs.extend((name, spelled(each)) for each in values if each is not None)

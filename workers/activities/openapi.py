@@ -89,8 +89,8 @@ class Operation:
         self._path, self._method, self._item, self._operation = found
 
     def _operations(self) -> Iterator[tuple[str, str, Mapping[str, Any], Mapping[str, Any]]]:
-        for path, item in (self._document.get("paths") or {}).items():
-            item = self._resolved(item)
+        for path, given in (self._document.get("paths") or {}).items():
+            item = self._resolved(given)
             for method in METHODS:
                 if isinstance(item.get(method), Mapping):
                     yield path, method, item, item[method]
@@ -114,56 +114,19 @@ class Operation:
 
     def request(self, given: Mapping[str, Json], policy: Json, call: ActivityCall) -> Request:
         """Return the request: parameters go where the document says, what is left is the JSON body."""
-        left = dict(given)
-        path, query, headers, cookies = self._path, [], {}, []
-        body: Json = None
-        has_body = False
-        form: dict[str, Json] = {}
+        parts = _Parts(self._path, dict(given))
         for parameter in self._parameters():
-            name, place = str(parameter["name"]), parameter.get("in")
-            if place == "path":
-                path = path.replace(f"{{{name}}}", quote(spelled(self._required(left, name)), safe=""))
-                continue
-            if name not in left:
-                if parameter.get("required"):
-                    self._required(left, name)
-                continue
-            value = left.pop(name)
-            match place:
-                case "query":
-                    query.extend(_pairs(name, value, parameter))
-                case "header":
-                    headers[name] = spelled(value)
-                case "cookie":
-                    cookies.append(f"{name}={quote(spelled(value))}")
-                case "body":
-                    body, has_body = value, True
-                case "formData":
-                    form[name] = value
-                case _:
-                    left[name] = value
-        if cookies:
-            headers["Cookie"] = "; ".join(cookies)
-        if form:
-            headers["Content-Type"] = "application/x-www-form-urlencoded"
-            body, has_body = form, True
-        elif left and not has_body:
-            body, has_body = left.get("body", left) if set(left) == {"body"} else left, True
-        headers.update(headers_of(policy))
-        data = body_of(body, headers) if has_body else None
+            parts.place(parameter, self._name)
+        headers = {**parts.headers, **headers_of(policy)}
+        data = body_of(parts.body(), headers) if parts.has_body() else None
         method = self._method.upper()
         return Request(
             method=method,
-            url=self._server() + path,
+            url=self._server() + parts.path,
             headers=with_defaults(headers, method, call),
-            query=tuple(query),
+            query=tuple(parts.query),
             body=data,
         )
-
-    def _required(self, left: dict[str, Json], name: str) -> Json:
-        if left.get(name) is None:
-            raise failure("validation", f"the operation {self._name} needs the parameter {name!r}")
-        return left.pop(name)
 
     def _parameters(self) -> list[Mapping[str, Any]]:
         """Return the parameters, those of the operation before those of the path."""
@@ -182,7 +145,7 @@ class Operation:
             base = f"{scheme}://{host}" if host else own
             return base + str(self._document.get("basePath") or "").rstrip("/")
         servers = self._operation.get("servers") or self._item.get("servers") or self._document.get("servers")
-        server = servers[0] if servers else {"url": "/"}
+        server: Mapping[str, Any] = servers[0] if servers else {"url": "/"}
         url = str(server.get("url", "/"))
         for name, variable in (server.get("variables") or {}).items():
             url = url.replace(f"{{{name}}}", str(variable.get("default", "")))
@@ -191,6 +154,52 @@ class Operation:
     def _scheme(self, own: str) -> str:
         schemes = self._operation.get("schemes") or self._document.get("schemes") or [own]
         return own if own in schemes else str(schemes[0])
+
+
+class _Parts:
+    """The parts of a request, as parameters are put in their places."""
+
+    def __init__(self, path: str, left: dict[str, Json]) -> None:
+        self.path = path
+        self.query: list[tuple[str, str]] = []
+        self.headers: dict[str, str] = {}
+        self._left = left
+        self._body: list[Json] = []
+        self._form: dict[str, Json] = {}
+        self._cookies: list[str] = []
+
+    def place(self, parameter: Mapping[str, Any], operation: str) -> None:
+        name, place = str(parameter["name"]), parameter.get("in")
+        if self._left.get(name) is None and (place == "path" or parameter.get("required")):
+            raise failure("validation", f"the operation {operation} needs the parameter {name!r}")
+        if name not in self._left:
+            return
+        value = self._left.pop(name)
+        match place:
+            case "path":
+                self.path = self.path.replace(f"{{{name}}}", quote(spelled(value), safe=""))
+            case "query":
+                self.query.extend(_pairs(name, value, parameter))
+            case "header":
+                self.headers[name] = spelled(value)
+            case "cookie":
+                self._cookies.append(f"{name}={quote(spelled(value))}")
+                self.headers["Cookie"] = "; ".join(self._cookies)
+            case "formData":
+                self._form[name] = value
+                self.headers["Content-Type"] = "application/x-www-form-urlencoded"
+            case _:
+                self._body.append(value)
+
+    def has_body(self) -> bool:
+        return bool(self._form or self._body or self._left)
+
+    def body(self) -> Json:
+        if self._form:
+            return self._form
+        if self._body:
+            return self._body[0]
+        return self._left["body"] if set(self._left) == {"body"} else self._left
 
 
 def _pairs(name: str, value: Json, parameter: Mapping[str, Any]) -> list[tuple[str, str]]:

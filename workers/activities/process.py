@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from workers.activities.authentication import headers_of
-from workers.activities.calls import ActivityCall, ActivityResult, Limits, failure
+from workers.activities.calls import ActivityCall, ActivityResult, Limits, failure, stop
 from workers.activities.http import CLIENT, Request, address_of, spelled
 from workflows.dsl.jsontext import Json
 
@@ -164,7 +164,7 @@ class _Child:
         process = await self._start()
         loop = asyncio.get_running_loop()
         task = asyncio.ensure_future(self._communicate(process))
-        self._call.cancelled.add_callback(lambda: loop.call_soon_threadsafe(task.cancel))
+        self._call.cancelled.add_callback(lambda: stop(loop, task))
         try:
             async with asyncio.timeout(seconds):
                 return await task
@@ -185,9 +185,14 @@ class _Child:
         try:
             # A shell sets the limits: code of ours between fork and exec could hang on another thread's lock.
             return await asyncio.create_subprocess_exec(
-                "/bin/sh", "-c", _LIMITED, memory, *program.command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE, env=environment, cwd=self._folder, start_new_session=True,
-            )  # fmt: skip
+                *("/bin/sh", "-c", _LIMITED, memory, *program.command),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                env=environment,
+                cwd=self._folder,
+                start_new_session=True,
+            )
         except (OSError, ValueError) as error:
             raise failure("configuration", f"{program.command[0]} cannot be started: {error}") from error
 

@@ -46,7 +46,7 @@ def main() -> int:
     script = sys.argv[1]
     engine = MiniRacer()
     engine.eval(_SHIM % (json.dumps(["node", *sys.argv[1:]]), json.dumps(dict(os.environ))))
-    code, out, err = json.loads(engine.eval(_RUN % json.dumps(Path(script).read_text("utf-8"))))
+    code, out, err = json.loads(str(engine.eval(_RUN % json.dumps(Path(script).read_text("utf-8")))))
     sys.stdout.write(out)
     sys.stderr.write(err)
     return int(code)

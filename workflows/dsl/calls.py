@@ -13,14 +13,48 @@ Read = Callable[[Context, Json, str], Template]
 
 _METHODS = ("get", "post", "put", "patch", "delete", "head", "options", "trace", "connect")
 _PROTOCOLS = (
-    "amqp amqp1 anypointmq googlepubsub http ibmmq jms kafka mercure mqtt mqtt5 nats pulsar redis sns solace sqs stomp ws"
-).split()
+    "amqp",
+    "amqp1",
+    "anypointmq",
+    "googlepubsub",
+    "http",
+    "ibmmq",
+    "jms",
+    "kafka",
+    "mercure",
+    "mqtt",
+    "mqtt5",
+    "nats",
+    "pulsar",
+    "redis",
+    "sns",
+    "solace",
+    "sqs",
+    "stomp",
+    "ws",
+)
 _A2A = (
-    "message/send message/stream tasks/get tasks/list tasks/cancel tasks/resubscribe tasks/pushNotificationConfig/set "
-    "tasks/pushNotificationConfig/get tasks/pushNotificationConfig/list tasks/pushNotificationConfig/delete "
-    "agent/getAuthenticatedExtendedCard"
-).split()
-_MCP = "tools/list tools/call prompts/list prompts/get resources/list resources/read resources/templates/list".split()
+    "message/send",
+    "message/stream",
+    "tasks/get",
+    "tasks/list",
+    "tasks/cancel",
+    "tasks/resubscribe",
+    "tasks/pushNotificationConfig/set",
+    "tasks/pushNotificationConfig/get",
+    "tasks/pushNotificationConfig/list",
+    "tasks/pushNotificationConfig/delete",
+    "agent/getAuthenticatedExtendedCard",
+)
+_MCP = (
+    "tools/list",
+    "tools/call",
+    "prompts/list",
+    "prompts/get",
+    "resources/list",
+    "resources/read",
+    "resources/templates/list",
+)
 
 
 def _any(context: Context, value: Json, pointer: str) -> Template:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from workflows.dsl import shapes
-from workflows.dsl.expression import Template
+from workflows.dsl.expression import Expression, Template
 from workflows.dsl.jsontext import Json
 from workflows.dsl.model import Correlation, EventFilter, EventStrategy, SubscriptionIterator, TaskList
 from workflows.dsl.position import below
@@ -50,7 +50,7 @@ def _filters(context: Context, mode: str, value: Json, pointer: str) -> tuple[Ev
     return tuple(_filter(context, item, below(place, index)) for index, item in enumerate(found))
 
 
-def _until(context: Context, inner: dict[str, Json], pointer: str) -> "EventStrategy | shapes.Expression | None":
+def _until(context: Context, inner: dict[str, Json], pointer: str) -> EventStrategy | Expression | None:
     if "until" not in inner:
         return None
     place = below(pointer, "until")

@@ -84,7 +84,8 @@ def everything(found: Iterator[Token] | tuple[Token, ...]) -> Iterator[Token]:
 
 
 def _string(text: str, start: int) -> Token:
-    place, inner = start + 1, []
+    place = start + 1
+    inner: list[Token] = []
     while place < len(text):
         letter = text[place]
         if letter == '"':

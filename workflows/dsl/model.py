@@ -399,7 +399,7 @@ class Schedule:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Warning_:
+class Warning_:  # noqa: N801  (`Warning` is Python's)
     """Something accepted that the author should change."""
 
     pointer: str

@@ -95,7 +95,7 @@ class _Document:
         use = self._use()
         tasks = task_list(context, value.get("do", []), "/do")
         data = text.encode() if isinstance(text, str) else text
-        definition = Definition(
+        return Definition(
             document=self._document(),
             do=tasks,
             source=value,
@@ -109,7 +109,6 @@ class _Document:
             tasks={each.position: each for each in rules.walk(tasks, use)},
             warnings=tuple(self._issues.warnings),
         )
-        return definition
 
     def _document(self) -> Document:
         context, pointer = self._context, "/document"

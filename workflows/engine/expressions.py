@@ -5,10 +5,10 @@ Three tiers: what is common in Python (`jq_python.py`), what surely ends soon in
 """
 
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Protocol
+from typing import Any, Protocol
 from urllib.parse import quote
 
 from workflows.dsl.expression import (
@@ -235,7 +235,7 @@ def _spelled(value: Json) -> str:
     return value if isinstance(value, str) else encode(value).decode()
 
 
-_RENDER = {
+_RENDER: Mapping[type[Any], Callable[[Any, Json, Variables], Json]] = {
     Literal: _literal,
     Expression: evaluate,
     Interpolation: _interpolated,

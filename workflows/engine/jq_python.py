@@ -182,7 +182,7 @@ class _Parser:
             return self._if()
         if name in _FUNCTIONS and self._peek() != "(":
             function = _FUNCTIONS[name]
-            return lambda value, variables: function(value)
+            return lambda value, _: function(value)
         raise _Untranslatable
 
     def _if(self) -> Evaluate:
@@ -220,10 +220,7 @@ class _Parser:
         if token.kind == "variable":
             name = token.text[1:].strip()
             return name, _variable(name)
-        if token.kind == "name":
-            key = token.text
-        else:
-            key = _string(token)
+        key = token.text if token.kind == "name" else _string(token)
         return key, self._alternative() if self._skip(":") else _member(_identity, key)
 
 
@@ -232,7 +229,7 @@ def _identity(value: Json, variables: Variables) -> Json:
 
 
 def _constant(constant: Json) -> Evaluate:
-    return lambda value, variables: constant
+    return lambda _, __: constant
 
 
 def _variable(name: str) -> Evaluate:
@@ -249,19 +246,30 @@ def _variable(name: str) -> Evaluate:
 
 
 def _member(of: Evaluate, key: str | int) -> Evaluate:
-    kind = dict if isinstance(key, str) else list
+    if isinstance(key, int):
+        return _item(of, key)
 
     def named(value: Json, variables: Variables) -> Json:
         whole = value if of is _identity else of(value, variables)
-        if type(whole) is kind:
-            if kind is dict:
-                return whole.get(key)
-            return whole[key] if -len(whole) <= key < len(whole) else None  # type: ignore[operator]  # kind tells
+        if type(whole) is dict:
+            return whole.get(key)
         if whole is None:
             return None
         raise Fallback
 
     return named
+
+
+def _item(of: Evaluate, index: int) -> Evaluate:
+    def numbered(value: Json, variables: Variables) -> Json:
+        whole = of(value, variables)
+        if type(whole) is list:
+            return whole[index] if -len(whole) <= index < len(whole) else None
+        if whole is None:
+            return None
+        raise Fallback
+
+    return numbered
 
 
 def _string(token: Token) -> str:

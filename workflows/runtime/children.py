@@ -1,6 +1,7 @@
 """`run: workflow`: instances that other instances begin, and how their ends reach them."""
 
 from collections.abc import Callable
+from typing import Literal
 
 import msgspec
 
@@ -13,6 +14,8 @@ from workflows.runtime.clock import DatabaseClock
 from workflows.runtime.ports import Outcome
 from workflows.runtime.records import Birth
 from workflows.runtime.step import Begin, Submit, Taken, Told
+
+Ending = Literal["completed", "faulted", "cancelled"]
 
 Find = Callable[[str, str, str], models.Definition | None]
 """Namespace, name and version (or `latest`) to the registered definition."""
@@ -64,7 +67,7 @@ class Children:
         fact = facts.ChildEnded(
             at=self._clock.now(),
             wait_id=child.parent_wait,
-            status=child.status,
+            status=_ended(child.status),
             output=None if child.output is None else decode(bytes(child.output)),
             problem=None if child.problem is None else msgspec.json.decode(bytes(child.problem), type=Problem),
         )
@@ -76,7 +79,7 @@ class Children:
         fact = facts.ChildEnded(
             at=self._clock.now(),
             wait_id=state.parent_wait,
-            status=state.status,
+            status=_ended(state.status),
             output=state.output,
             problem=state.problem,
         )
@@ -85,3 +88,11 @@ class Children:
     def _told(self, child_id: str, outcome: Outcome) -> None:
         if outcome.error is None:
             self._submit(child_id, Told())
+
+
+def _ended(status: str) -> Ending:
+    match status:
+        case "completed" | "faulted" | "cancelled":
+            return status
+        case _:
+            raise ValueError(f"an instance that is {status} has not ended")

@@ -137,7 +137,7 @@ class Heartbeat:
             return
         rows = self._records.peek(sorted({instance for instance, _, _ in held}))
         still_open = open_waits(rows.values())
-        for instance, wait, ring in held:
+        for instance, wait, _ in held:
             if (instance, wait) not in still_open:
                 self._presence.cancel(instance, wait)
 

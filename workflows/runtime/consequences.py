@@ -100,10 +100,11 @@ class Consequences:
         """Suspend or resume the children that the instance waits for."""
         now = self._clock.now()
         for wait in state.waits.values():
-            if wait.kind == "child":
+            command = wait.command() if wait.kind == "child" else None
+            if isinstance(command, StartChild):
                 reason = "the parent was suspended" if status == "suspended" else "the parent goes on"
                 fact = facts.SuspendRequested if status == "suspended" else facts.ResumeRequested
-                self._submit(wait.command().child_id, fact(at=now, reason=reason))
+                self._submit(command.child_id, fact(at=now, reason=reason))
 
     def bury(self, instance_id: str, error: Exception) -> None:
         """Fault an instance whose step raised or could not be stored. Never raises: a database that refuses this

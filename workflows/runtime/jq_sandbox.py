@@ -42,7 +42,7 @@ class JqSandbox:
             raise
         self._free.put(helper)
         if isinstance(answer, dict):
-            raise ValueError(answer["error"])
+            raise ValueError(answer["error"])  # noqa: TRY004  (what jq said of a value)
         return answer[0] if answer else None
 
     def close(self) -> None:

@@ -122,7 +122,7 @@ def _views(rows: Sequence[models.Instance]) -> Iterable[InstanceView]:
         dict(models.Checkpoint.objects.filter(instance__in=opened).values_list("instance", "state")) if opened else {}
     )
     for row in rows:
-        yield instance_view(row, states.get(row.pk))
+        yield instance_view(row, _bytes(states.get(row.pk)))
 
 
 def instance_view(row: models.Instance, stored: bytes | None) -> InstanceView:

@@ -306,7 +306,7 @@ def _view(row: models.Instance) -> InstanceView:
     stored = None
     if row.ended_at is None:
         stored = models.Checkpoint.objects.filter(instance=row.pk).values_list("state", flat=True).first()
-    return instance_view(row, stored)
+    return instance_view(row, None if stored is None else bytes(stored))
 
 
 class _Answer:

@@ -244,7 +244,7 @@ def _statements(cursor: Any, changes: Changes) -> Iterable[bytes]:
     if changes.removed:
         yield cursor.mogrify("DELETE FROM workflows_checkpoint WHERE instance = ANY(%s::uuid[]);", (changes.removed,))
     if changes.events:
-        yield _EVENTS % _rows(cursor, _EVENT_ROW, sorted(changes.events, key=lambda event: event[:3]))
+        yield _EVENTS % _rows(cursor, _EVENT_ROW, sorted(changes.events, key=lambda event: tuple(map(str, event[:3]))))
 
 
 def _births(cursor: Any, changes: Changes) -> Iterable[bytes]:

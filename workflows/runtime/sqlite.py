@@ -115,7 +115,8 @@ class SqliteRecords:
     def ring_all(self) -> None:
         """Mark them as due."""
         now = _moment(self.now())
-        sql = "UPDATE workflows_checkpoint SET due_at = ? WHERE has_open_work AND NOT parked AND (due_at IS NULL OR due_at > ?)"
+        where = "has_open_work AND NOT parked AND (due_at IS NULL OR due_at > ?)"
+        sql = f"UPDATE workflows_checkpoint SET due_at = ? WHERE {where}"
         self._run(self._connection(), sql, (now, now))
 
     def bury(self, instance_id: str, problem: bytes, problem_type: str) -> None:
@@ -127,7 +128,8 @@ class SqliteRecords:
             " WHERE instance = ?"
         )
         if self._run(connection, grave, (_hex(instance_id),)).rowcount:
-            sql = "UPDATE workflows_instance SET status = 'faulted', problem = ?, problem_type = ?, ended_at = ? WHERE id = ?"
+            values = "status = 'faulted', problem = ?, problem_type = ?, ended_at = ?"
+            sql = f"UPDATE workflows_instance SET {values} WHERE id = ?"
             self._run(connection, sql, (problem, problem_type, _moment(self.now()), _hex(instance_id)))
         self._run(connection, "COMMIT")
 

@@ -1,13 +1,13 @@
 """One instance's share of a transaction: facts in, changed rows and consequences out. Writes nothing itself."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
 import msgspec
 
-from workflows.dsl.jsontext import encode
+from workflows.dsl.jsontext import Json, encode
 from workflows.engine import (
     Data,
     PhaseChange,
@@ -107,7 +107,9 @@ class Taken:
             else self.commands
         )
         for command in wanted:
-            wait = state.waits.get(command.wait_id) if isinstance(command, RunActivity) else None
+            if not isinstance(command, RunActivity):
+                continue
+            wait = state.waits.get(command.wait_id)
             if wait is not None:
                 yield Delivery(
                     self.instance_id,
@@ -222,7 +224,8 @@ class Steps:
 
     def _is_forgotten(self, taken: Taken) -> bool:
         """Nothing is left to remember once an instance completed, all that it started is known to have begun, and
-        a waiting parent knows of its end."""
+        a waiting parent knows of its end.
+        """
         state = taken.state
         return state.status == "completed" and not state.waits and (taken.told or not state.parent_wait)
 
@@ -286,7 +289,8 @@ class HistoryPolicy:
         return (
             instance, step, ordinal, False, run.position, run.name, run.kind, run.status, run.attempt, run.iteration,
             run.started_at, run.ended_at, run.pool or "", run.worker or "",
-            self._kept(run.input), None if run.output is None else self._kept(run.output), _problem_text(run.problem), "", "",
+            self._kept(run.input), None if run.output is None else self._kept(run.output),
+            _problem_text(run.problem), "", "",
         )  # fmt: skip
 
     def _kept(self, data: Data) -> bytes:
@@ -318,7 +322,7 @@ def _problem_text(problem: Problem | None) -> bytes | None:
     return None if problem is None else msgspec.json.encode(problem)
 
 
-def _event(event: "dict[str, object]", now: datetime) -> tuple[object, ...]:
+def _event(event: Mapping[str, Json], now: datetime) -> tuple[object, ...]:
     return ("", event["source"], event["id"], event["type"], encode(event), now, None)
 
 

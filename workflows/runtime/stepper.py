@@ -164,7 +164,7 @@ class Stepper:
             except UnreachableError as error:
                 self._records.rollback()
                 self._await_database(works, error)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001  (logged, and found alone)
                 self._records.rollback()
                 self._divide(works, wait, error)
                 return
