@@ -72,6 +72,11 @@ def read(text: bytes | str, limit_bytes: int) -> Source:
     return _Reader(decoded).read()
 
 
+def load(text: str) -> Json:
+    """Return the value of a document that was read before. DefinitionError as for `read`."""
+    return read(text, len(text.encode())).value
+
+
 def _fail(line: int, column: int, message: str, hint: str = "", pointer: str = "") -> Any:
     raise DefinitionError([DefinitionIssue(pointer=pointer, line=line, column=column, message=message, hint=hint)])
 

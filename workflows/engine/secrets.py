@@ -134,3 +134,17 @@ def _union(sets: Iterable[frozenset[Path]]) -> frozenset[Path]:
 
 def _spelled(value: Json) -> str:
     return value if isinstance(value, str) else jsontext.encode(value).decode()
+
+
+_MARK = re.compile(r"!secret\[[^:\]]*:([^\]]*)\]")
+
+
+def redact(value: Json) -> Json:
+    """Return the value with the seals of its marks taken out, for people to look at."""
+    if isinstance(value, str):
+        return _MARK.sub(lambda found: f"[secret {unquote(found[1])}]", value) if "!secret[" in value else value
+    if isinstance(value, dict):
+        return {redact(key): redact(member) for key, member in value.items()}
+    if isinstance(value, list):
+        return [redact(item) for item in value]
+    return value
