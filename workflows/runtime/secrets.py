@@ -6,6 +6,10 @@ from pathlib import Path
 from workflows.dsl.jsontext import Json, JsonError, decode
 
 
+_OURS = frozenset({"LEMLINE_SECRET_KEY"})
+"""Variables that look like secrets of workflows and configure this installation."""
+
+
 class ProvidedSecrets:
     """Reads secrets by name: a file of that name, or an environment variable with a prefix.
 
@@ -19,8 +23,9 @@ class ProvidedSecrets:
     def read(self, name: str) -> Json:
         """Return a secret's value; KeyError when no provider has it."""
         text = self._from_file(name)
-        if text is None:
-            text = os.environ.get(self._prefix + _as_variable(name))
+        variable = self._prefix + _as_variable(name)
+        if text is None and variable not in _OURS:
+            text = os.environ.get(variable)
         if text is None:
             raise KeyError(name)
         return _value(text)
