@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 import urllib.request
 from pathlib import Path
 
@@ -64,14 +65,22 @@ def _embedded(given: str) -> int:
 
 
 def _on_server(options: argparse.Namespace, given: str) -> int:
-    def ask(method: str, path: str, body: bytes, kind: str) -> dict[str, object]:
+    """Run it on a server, and wait for its end as long as it takes: the server may be restarted meanwhile."""
+
+    def ask(method: str, path: str, body: bytes | None = None, kind: str = "application/json") -> dict[str, object]:
         headers = {"Authorization": f"Bearer {options.key}", "Content-Type": kind}
         request = urllib.request.Request(f"{options.api}/api/v1{path}", body, headers, method=method)
         with urllib.request.urlopen(request) as answer:
             return dict(json.load(answer))
 
     ask("POST", "/workflows", (HERE / "order.yaml").read_bytes(), "application/yaml")
-    instance = ask("POST", "/workflows/examples/order/run?wait=60", given.encode(), "application/json")
+    instance = ask("POST", "/workflows/examples/order/run", given.encode())
+    while instance["endedAt"] is None:
+        try:
+            instance = ask("GET", f"/instances/{instance['id']}?wait=30")
+        except OSError as error:
+            print(f"waiting: {error}", file=sys.stderr)
+            time.sleep(1)
     print(json.dumps(instance["output"] or instance["error"], indent=2, ensure_ascii=False))
     print(f"{instance['id']} {instance['status']}", file=sys.stderr)
     return 0 if instance["status"] == "completed" else 7
