@@ -104,13 +104,15 @@ class CeleryWorkers(Pooled):
         self._counted_at = 0.0
         self._processes: dict[str, int] = {}
         self._away_until = 0.0
+        self._waiting: dict[str, int] = {}
+        """Messages that waited per queue and level when we last published there."""
 
     def dispatch(self, deliveries: Sequence[Delivery]) -> None:
         """Publish them in as few messages as leave work for every consumer, all in one round trip."""
         if time.monotonic() < self._away_until:
             raise DispatchError("the broker was away a moment ago")
         try:
-            self._publisher.publish(list(self._messages(deliveries)))
+            self._waiting.update(self._publisher.publish(list(self._messages(deliveries))))
         except DispatchError:
             self._away_until = time.monotonic() + AWAY_SECONDS
             raise
@@ -124,9 +126,17 @@ class CeleryWorkers(Pooled):
             else:
                 groups[pool, delivery.priority].append(delivery)
         for (pool, level), ready in groups.items():
-            size = min(settings.LEMLINE.messaging.consumer.max_batch, math.ceil(len(ready) / self._count(pool)))
+            size = self._size(pool, level, len(ready))
             for start in range(0, len(ready), size):
                 yield message_of(pool, level, ready[start : start + size])
+
+    def _size(self, pool: str, level: int, ready: int) -> int:
+        """Return how many activities travel together: all that may, while no consumer is idle; else a share each."""
+        most = settings.LEMLINE.messaging.consumer.max_batch
+        processes = self._count(pool)
+        if self._waiting.get(self.names.label(pool, level), 0) > processes:
+            return most
+        return min(most, math.ceil(ready / processes))
 
     def _count(self, pool: str) -> int:
         """Return how many processes serve a pool, as of a moment ago."""

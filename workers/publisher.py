@@ -26,8 +26,15 @@ JOB = "lemline.run_activity"
 class Publisher(Protocol):
     """A broker, to publish to and to look at."""
 
-    def publish(self, messages: Sequence[Message]) -> None:
-        """Publish all of them. DispatchError when some or all may not have arrived."""
+    def publish(self, messages: Sequence[Message]) -> Mapping[str, int]:
+        """Publish all of them.
+
+        Returns:
+            The messages that now wait per pool and level, where the broker says so at no cost.
+
+        Raises:
+            DispatchError: Some or all may not have arrived.
+        """
         ...
 
     def depths(self) -> Mapping[str, int]:
@@ -61,7 +68,7 @@ class KombuPublisher:
     def __init__(self, names: Routing) -> None:
         self._names = names
 
-    def publish(self, messages: Sequence[Message]) -> None:
+    def publish(self, messages: Sequence[Message]) -> Mapping[str, int]:
         """Send them one by one over one held connection."""
         try:
             with app.producer_or_acquire() as producer:
@@ -69,6 +76,7 @@ class KombuPublisher:
                     self._send(producer, message)
         except (OperationalError, OSError) as error:
             raise DispatchError(str(error)) from error
+        return {}
 
     def _send(self, producer: Any, message: Message) -> None:
         label, arguments = shown(message)
@@ -99,15 +107,17 @@ class RedisPublisher:
         self._redis = redis.Redis.from_url(url, socket_timeout=2, socket_connect_timeout=1)
         self._template = _template()
 
-    def publish(self, messages: Sequence[Message]) -> None:
+    def publish(self, messages: Sequence[Message]) -> Mapping[str, int]:
         """Push them all."""
         try:
             pipeline = self._redis.pipeline(transaction=False)
             for message in messages:
                 pipeline.lpush(self._names.redis_key(message.pool, message.level), self._envelope(message))
-            pipeline.execute()
+            lengths = pipeline.execute()
         except (redis.RedisError, OSError) as error:
             raise DispatchError(str(error)) from error
+        labels = [self._names.label(message.pool, message.level) for message in messages]
+        return dict(zip(labels, lengths, strict=True))
 
     def depths(self) -> Mapping[str, int]:
         """Ask for the length of each list."""

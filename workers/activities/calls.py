@@ -12,34 +12,41 @@ from workflows.engine.problems import Problem, problem
 from workflows.engine.secrets import reveal
 
 
+_lock = threading.Lock()
+"""One for all: it is held for an instant, and an activity is quicker without a lock of its own."""
+
+
 class Cancellation:
     """Says that nobody waits for an activity any more."""
 
+    __slots__ = ("_callbacks", "_is_set")
+
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._event = threading.Event()
+        self._is_set = False
         self._callbacks: list[Callable[[], None]] = []
 
     def set(self) -> None:
         """Stop it. Callbacks run in this thread, once."""
-        with self._lock:
-            self._event.set()
+        with _lock:
+            self._is_set = True
             callbacks, self._callbacks = self._callbacks, []
         for callback in callbacks:
             callback()
 
     def is_set(self) -> bool:
         """Return whether it was stopped."""
-        return self._event.is_set()
+        return self._is_set
 
     def wait(self, seconds: float) -> bool:
         """Wait until it is stopped, at most so long; return whether it is."""
-        return self._event.wait(seconds)
+        event = threading.Event()
+        self.add_callback(event.set)
+        return event.wait(seconds)
 
     def add_callback(self, callback: Callable[[], None]) -> None:
         """Call this when it is stopped; at once when it has been."""
-        with self._lock:
-            if not self._event.is_set():
+        with _lock:
+            if not self._is_set:
                 self._callbacks.append(callback)
                 return
         callback()

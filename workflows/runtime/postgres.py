@@ -13,6 +13,7 @@ import psycopg2
 from django.db import connections
 from psycopg2 import errors
 
+from workflows.runtime import literals
 from workflows.runtime.records import (
     CHECKPOINT_COLUMNS,
     EVENT_COLUMNS,
@@ -20,8 +21,10 @@ from workflows.runtime.records import (
     INSTANCE_COLUMNS,
     Birth,
     Changes,
+    Checkpointed,
     ContentionError,
     Locked,
+    Phase,
     Row,
     UnreachableError,
     checkpoint_values,
@@ -36,16 +39,18 @@ _UPDATE = (
     b"UPDATE workflows_checkpoint c SET step = v.step, state = v.state, due_at = v.due_at,"
     b" leased_until = v.leased_until, has_open_work = v.has_open_work, parked = v.parked"
     b" FROM (VALUES %s) v(instance, before, step, state, due_at, leased_until, has_open_work, parked)"
-    b" WHERE c.instance = v.instance::uuid AND c.step = v.before;"
+    b" WHERE c.instance = v.instance AND c.step = v.before;"
 )
 _PHASE = (
     b"UPDATE workflows_instance i SET status = v.status, started_at = v.started_at, ended_at = v.ended_at,"
     b" output = v.output, context = v.context, problem = v.problem, problem_type = v.problem_type"
     b" FROM (VALUES %s) v(id, status, started_at, ended_at, output, context, problem, problem_type)"
-    b" WHERE i.id = v.id::uuid;"
+    b" WHERE i.id = v.id;"
 )
-_CHECKPOINT_ROW = "(%s, %s::bigint, %s::bigint, %s::bytea, %s::timestamptz, %s::timestamptz, %s, %s)"
-_PHASE_ROW = "(%s, %s, %s::timestamptz, %s::timestamptz, %s::bytea, %s::bytea, %s::bytea, %s)"
+_CHECKPOINT_TYPES = (
+    b"uuid", b"bigint", b"bigint", b"bytea", b"timestamptz", b"timestamptz", b"boolean", b"boolean",
+)  # fmt: skip
+_PHASE_TYPES = (b"uuid", b"text", b"timestamptz", b"timestamptz", b"bytea", b"bytea", b"bytea", b"text")
 
 
 def _insert(table: str, columns: Sequence[str], ending: str = "") -> bytes:
@@ -53,20 +58,11 @@ def _insert(table: str, columns: Sequence[str], ending: str = "") -> bytes:
     return f"INSERT INTO workflows_{table} ({names}) VALUES %s{ending};".encode()
 
 
-def _places(columns: Sequence[str]) -> str:
-    return "(" + ", ".join(["%s"] * len(columns)) + ")"
-
-
 _INSTANCES = _insert("instance", INSTANCE_COLUMNS)
 _INSTANCES_FIRST = _insert("instance", INSTANCE_COLUMNS, " ON CONFLICT DO NOTHING RETURNING id::text")
 _CHECKPOINTS = _insert("checkpoint", CHECKPOINT_COLUMNS)
 _HISTORY = _insert("history", HISTORY_COLUMNS)
 _EVENTS = _insert("receivedevent", EVENT_COLUMNS, " ON CONFLICT DO NOTHING")
-_INSTANCE_ROW = _places(INSTANCE_COLUMNS)
-_NEW_CHECKPOINT_ROW = _places(CHECKPOINT_COLUMNS)
-_HISTORY_ROW = _places(HISTORY_COLUMNS)
-_EVENT_ROW = _places(EVENT_COLUMNS)
-
 _CONTENTION = (errors.DeadlockDetected, errors.SerializationFailure, errors.LockNotAvailable)
 _GONE = (psycopg2.OperationalError, psycopg2.InterfaceError)
 
@@ -189,7 +185,7 @@ class PostgresRecords:
             return frozenset()
         ordered = sorted(births, key=lambda birth: (birth.idempotency_key or "", birth.instance_id))
         rows = (instance_values(birth, unborn(birth)) for birth in ordered)
-        self._run(cursor, b"BEGIN; " + _INSTANCES_FIRST % _rows(cursor, _INSTANCE_ROW, rows))
+        self._run(cursor, b"BEGIN; " + _INSTANCES_FIRST % literals.rows(rows))
         inserted = {values[0] for values in cursor.fetchall()}
         return frozenset(birth.instance_id for birth in births if birth.instance_id not in inserted)
 
@@ -227,48 +223,44 @@ class PostgresRecords:
 
 def _statements(cursor: Any, changes: Changes) -> Iterable[bytes]:
     if changes.births:
-        yield from _births(cursor, changes)
+        yield from _births(changes)
     if changes.checkpoints:
-        rows = (
-            (
-                after.instance_id, after.before, after.step, after.state, after.due_at, after.leased_until,
-                after.has_open_work, after.parked,
-            )
-            for after in changes.checkpoints
-        )  # fmt: skip
-        yield _UPDATE % _rows(cursor, _CHECKPOINT_ROW, rows)
+        yield _UPDATE % literals.rows(map(_after_values, changes.checkpoints), _CHECKPOINT_TYPES)
     if changes.history:
-        yield _HISTORY % _rows(cursor, _HISTORY_ROW, changes.history)
+        yield _HISTORY % literals.rows(changes.history)
     if changes.phases:
-        yield _PHASE % _rows(cursor, _PHASE_ROW, map(_phase_values, changes.phases))
+        yield _PHASE % literals.rows(map(_phase_values, changes.phases), _PHASE_TYPES)
     if changes.removed:
         yield cursor.mogrify("DELETE FROM workflows_checkpoint WHERE instance = ANY(%s::uuid[]);", (changes.removed,))
     if changes.events:
-        yield _EVENTS % _rows(cursor, _EVENT_ROW, sorted(changes.events, key=lambda event: tuple(map(str, event[:3]))))
+        ordered = sorted(changes.events, key=lambda event: tuple(map(str, event[:3])))
+        yield _EVENTS % literals.rows(ordered)
 
 
-def _births(cursor: Any, changes: Changes) -> Iterable[bytes]:
-    fresh = [(birth, phase) for birth, phase, _ in changes.births if not birth.may_exist]
+def _births(changes: Changes) -> Iterable[bytes]:
+    fresh = [instance_values(birth, phase) for birth, phase, _ in changes.births if not birth.may_exist]
     if fresh:
-        yield _INSTANCES % _rows(cursor, _INSTANCE_ROW, (instance_values(birth, phase) for birth, phase in fresh))
-    claimed = [phase for birth, phase, _ in changes.births if birth.may_exist]
+        yield _INSTANCES % literals.rows(fresh)
+    claimed = [_phase_values(phase) for birth, phase, _ in changes.births if birth.may_exist]
     if claimed:
-        yield _PHASE % _rows(cursor, _PHASE_ROW, map(_phase_values, claimed))
+        yield _PHASE % literals.rows(claimed, _PHASE_TYPES)
     kept = [checkpoint_values(birth, after) for birth, _, after in changes.births if after is not None]
     if kept:
-        yield _CHECKPOINTS % _rows(cursor, _NEW_CHECKPOINT_ROW, kept)
+        yield _CHECKPOINTS % literals.rows(kept)
 
 
-def _phase_values(phase: Any) -> tuple[object, ...]:
+def _after_values(after: Checkpointed) -> tuple[object, ...]:
+    return (
+        after.instance_id, after.before, after.step, after.state, after.due_at, after.leased_until,
+        after.has_open_work, after.parked,
+    )  # fmt: skip
+
+
+def _phase_values(phase: Phase) -> tuple[object, ...]:
     return (
         phase.instance_id, phase.status, phase.started_at, phase.ended_at, phase.output, phase.context, phase.problem,
         phase.problem_type,
     )  # fmt: skip
-
-
-def _rows(cursor: Any, template: str, rows: Iterable[Sequence[object]]) -> bytes:
-    mogrify = cursor.mogrify
-    return b", ".join([mogrify(template, values) for values in rows])
 
 
 def _row(values: Sequence[Any]) -> Row:
