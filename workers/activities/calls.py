@@ -7,10 +7,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import msgspec
+
 from workflows.dsl.jsontext import Json
 from workflows.engine.problems import Problem, problem
 from workflows.engine.secrets import reveal
-
 
 _lock = threading.Lock()
 """One for all: it is held for an instant, and an activity is quicker without a lock of its own."""
@@ -75,8 +76,7 @@ class Limits:
     node: str = "node"
 
 
-@dataclass(frozen=True, kw_only=True)
-class ActivityCall:
+class ActivityCall(msgspec.Struct, frozen=True, kw_only=True):
     """One activity that is to run."""
 
     kind: str

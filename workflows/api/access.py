@@ -52,9 +52,7 @@ class ApiKeyOrSession(AuthBase):
         if identity is None:
             return None
         require(identity, self.role)
-        actor = Actor(
-            name=identity.name, door="api", namespaces=identity.namespaces, is_admin=identity.may("admin")
-        )
+        actor = Actor(name=identity.name, door="api", namespaces=identity.namespaces, is_admin=identity.may("admin"))
         return Caller(identity=identity, actor=actor)
 
 
@@ -74,7 +72,7 @@ def caller_of(request: HttpRequest) -> Caller:
     """Return who was admitted to this request."""
     caller = getattr(request, "auth", None)
     if not isinstance(caller, Caller):
-        raise LookupError("the route has no access rule")
+        raise TypeError("the route has no access rule")
     return caller
 
 
@@ -98,7 +96,7 @@ def refuse(request: HttpRequest) -> HttpResponse | None:
     """Return the answer to somebody who may not even look, or None."""
     try:
         return None if VIEWER(request) else problems.unauthorized(request)
-    except Exception as error:
+    except problems.EXPECTED as error:
         return problems.of_error(request, error)
 
 
@@ -116,7 +114,7 @@ def _identify(request: HttpRequest) -> Identity | None:
 
 def _check_csrf(request: HttpRequest) -> None:
     """A browser sends its session to whoever asks, so what changes something needs the token too."""
-    if request.content_type.startswith("multipart/"):
+    if (request.content_type or "").startswith("multipart/"):
         raise InvalidRequestError("A multipart body is not read here; send JSON.")
     if check_csrf(request) is not None:
         raise ForbiddenError("With a session, send the CSRF token as X-CSRFToken; with an API key none is needed.")

@@ -61,7 +61,7 @@ def check_json(text: bytes) -> Json:
 
 def _not_json(text: bytes, message: str) -> InvalidRequestError:
     match = _BYTE.search(message)
-    found = {"pointer": "", "message": _BYTE.sub("", message)}
+    found: dict[str, object] = {"pointer": "", "message": _BYTE.sub("", message)}
     if match is None:
         return InvalidRequestError(f"The body is not JSON: {found['message']}.", errors=(found,))
     before = text[: int(match[1])]
@@ -86,6 +86,4 @@ def parse(body: Json, schema: type[Body]) -> Body:
 
 def answer(value: Json, *, status: int = 200, headers: Mapping[str, str] | None = None) -> HttpResponse:
     """Return JSON with every number as it was given."""
-    return HttpResponse(
-        jsontext.encode(value), status=status, content_type="application/json", headers=headers
-    )
+    return HttpResponse(jsontext.encode(value), status=status, content_type="application/json", headers=headers)

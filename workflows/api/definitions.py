@@ -1,19 +1,18 @@
 """`/workflows`: register, list, show and delete definitions."""
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from ninja import Query, Router
 
 from workflows import models
 from workflows.api import schemas
 from workflows.api.access import EDITOR, VIEWER, actor_of, caller_of, require
-from workflows.api.bodies import answer, read_body
+from workflows.api.bodies import answer, check_json, read_body
 from workflows.api.schemas import answers
-from workflows.api.times import iso
-from workflows.dsl import jsontext
 from workflows.dsl.jsontext import Json
 from workflows.runtime import operations
-
-DEFINITION_LIMIT_BYTES = 1024 * 1024
+from workflows.runtime.documents import document_of
+from workflows.runtime.views import instant
 
 router = Router(tags=["definitions"])
 
@@ -29,7 +28,9 @@ def register(request: HttpRequest, params: Query[schemas.RegisterParams]) -> Htt
     """YAML or JSON. `force` replaces a version (role admin); `dry_run` only checks."""
     if params.force:
         require(caller_of(request).identity, "admin")
-    text = read_body(request, DEFINITION_LIMIT_BYTES, "lemline.limits.definition")
+    text = read_body(request, settings.LEMLINE.limits.definition, "lemline.limits.definition")
+    if (request.content_type or "").endswith("json"):
+        check_json(text)
     done = operations.register(text, actor=actor_of(request), force=params.force, dry_run=params.dry_run)
     body = {
         "namespace": done.namespace,
@@ -58,9 +59,7 @@ def list_definitions(request: HttpRequest, params: Query[schemas.DefinitionsPara
     return answer({"items": [_item(definition) for definition in page.items], "next": page.next})
 
 
-@router.get(
-    "/{namespace}/{name}", auth=VIEWER, response=answers({200: None}), summary="Show the latest version"
-)
+@router.get("/{namespace}/{name}", auth=VIEWER, response=answers({200: None}), summary="Show the latest version")
 def get_latest(
     request: HttpRequest, namespace: str, name: str, params: Query[schemas.DefinitionParams]
 ) -> HttpResponse:
@@ -68,9 +67,7 @@ def get_latest(
     return _show(request, operations.find_definition(namespace, name, actor=actor_of(request)), params.format)
 
 
-@router.get(
-    "/{namespace}/{name}/{version}", auth=VIEWER, response=answers({200: None}), summary="Show one version"
-)
+@router.get("/{namespace}/{name}/{version}", auth=VIEWER, response=answers({200: None}), summary="Show one version")
 def get_version(
     request: HttpRequest, namespace: str, name: str, version: str, params: Query[schemas.DefinitionParams]
 ) -> HttpResponse:
@@ -98,7 +95,7 @@ def _item(definition: models.Definition) -> dict[str, Json]:
         "digest": definition.digest,
         "title": definition.title,
         "summary": definition.summary,
-        "createdAt": iso(definition.created_at),
+        "createdAt": instant(definition.created_at),
         "createdBy": definition.created_by,
     }
 
@@ -108,14 +105,4 @@ def _show(request: HttpRequest, definition: models.Definition, wanted: str | Non
     headers = {"ETag": f'"{definition.digest}"', "Vary": "Accept"}
     if as_yaml:
         return HttpResponse(definition.text, content_type="application/yaml", headers=headers)
-    return answer(_document(definition.text), headers=headers)
-
-
-def _document(text: str) -> Json:
-    """The document as plain values; the text was read once already, when it was registered."""
-    from workflows.dsl.yamltext import load
-
-    try:
-        return jsontext.decode(text)
-    except jsontext.JsonError:
-        return load(text)
+    return answer(document_of(definition.text), headers=headers)

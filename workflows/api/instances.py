@@ -2,6 +2,7 @@
 
 from uuid import UUID
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from ninja import Query, Router
 
@@ -14,7 +15,8 @@ from workflows.runtime import operations
 from workflows.runtime.errors import NotFoundError
 from workflows.runtime.operations import InstanceFilter, InstanceView
 
-BODY_LIMIT_BYTES = 8 * 1024 * 1024
+ENVELOPE_BYTES = 64 * 1024
+"""What a body may hold beside an input, which has a limit of its own."""
 
 ONE = answers({200: schemas.InstanceAnswer}, 409, 413)
 
@@ -37,9 +39,7 @@ def list_instances(request: HttpRequest, params: Query[schemas.InstancesParams])
     return answer({"items": [view.to_json(summary=True) for view in page.items], "next": page.next})
 
 
-@router.get(
-    "/{instance_id}", auth=VIEWER, response=answers({200: schemas.InstanceAnswer}), summary="Show an instance"
-)
+@router.get("/{instance_id}", auth=VIEWER, response=answers({200: schemas.InstanceAnswer}), summary="Show an instance")
 def get_instance(request: HttpRequest, instance_id: str, params: Query[schemas.WaitParams]) -> HttpResponse:
     """With `wait`, answers when the instance has ended, or after so many seconds."""
     wanted = instance_key(instance_id)
@@ -63,9 +63,7 @@ def history(request: HttpRequest, instance_id: str, params: Query[schemas.PagePa
 def suspend(request: HttpRequest, instance_id: str, params: Query[schemas.NoParams]) -> HttpResponse:
     """Nothing new is begun until `resume`, or until `resumeAfter` has passed."""
     wanted, body = instance_key(instance_id), _read(request, schemas.SuspendBody)
-    view = operations.suspend(
-        wanted, actor=actor_of(request), reason=body.reason, resume_after=body.resume_after
-    )
+    view = operations.suspend(wanted, actor=actor_of(request), reason=body.reason, resume_after=body.resume_after)
     return show(view)
 
 
@@ -94,9 +92,7 @@ def retry(request: HttpRequest, instance_id: str, params: Query[schemas.NoParams
     """Runs a faulted or cancelled one again: from the failed task, the beginning or a position."""
     wanted, body = instance_key(instance_id), _read(request, schemas.RetryBody)
     edited = jsontext.encode(body.input) if "input" in body.model_fields_set else None
-    view = operations.retry(
-        wanted, actor=actor_of(request), source=body.from_, input=edited, reason=body.reason
-    )
+    view = operations.retry(wanted, actor=actor_of(request), source=body.from_, input=edited, reason=body.reason)
     return show(view)
 
 
@@ -118,5 +114,5 @@ def show(view: InstanceView, *, status: int = 200, headers: dict[str, str] | Non
 
 
 def _read(request: HttpRequest, schema: type[Body]) -> Body:
-    text = read_body(request, BODY_LIMIT_BYTES, "lemline.limits.input")
+    text = read_body(request, settings.LEMLINE.limits.input + ENVELOPE_BYTES, "lemline.limits.input")
     return parse(check_json(text or b"{}"), schema)

@@ -8,9 +8,9 @@ from workflows.api import schemas
 from workflows.api.access import ADMIN, actor_of
 from workflows.api.bodies import answer, check_json, parse, read_body
 from workflows.api.schemas import answers, body_of
-from workflows.api.times import iso
 from workflows.dsl.jsontext import Json
 from workflows.runtime import accounts
+from workflows.runtime.views import instant
 
 BODY_LIMIT_BYTES = 64 * 1024
 
@@ -42,7 +42,7 @@ def create_key(request: HttpRequest, params: Query[schemas.NoParams]) -> HttpRes
 
 @router.delete("/{key_id}", auth=ADMIN, response=answers({204: None}), summary="Revoke an API key")
 def revoke_key(request: HttpRequest, key_id: str, params: Query[schemas.NoParams]) -> HttpResponse:
-    """By number or prefix; takes effect everywhere within two seconds."""
+    """By number or prefix; takes effect everywhere within a second."""
     accounts.revoke_key(key_id, actor=actor_of(request))
     return HttpResponse(status=204)
 
@@ -54,7 +54,7 @@ def _item(key: models.ApiKey) -> dict[str, Json]:
         "prefix": key.prefix,
         "role": key.role,
         "namespaces": key.namespaces,
-        "createdAt": iso(key.created_at),
-        "expiresAt": iso(key.expires_at),
-        "revokedAt": iso(key.revoked_at),
+        "createdAt": instant(key.created_at),
+        "expiresAt": instant(key.expires_at),
+        "revokedAt": instant(key.revoked_at),
     }

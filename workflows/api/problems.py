@@ -4,14 +4,13 @@ import logging
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 
-from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, UnreadablePostError
 from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, ValidationError
 
 from workflows.dsl import jsontext
 from workflows.dsl.jsontext import Json
-from workflows.runtime import errors
+from workflows.runtime import errors, outages
 
 log = logging.getLogger(__name__)
 
@@ -29,10 +28,14 @@ STATUSES: Mapping[type[Exception], int] = {
     errors.OperationRefusedError: 409,
     errors.TooLargeError: 413,
     errors.UnavailableError: 503,
-    OperationalError: 503,
-    InterfaceError: 503,
+    **dict.fromkeys(outages.OUTAGES, 503),
 }
 """Error to HTTP status. `DefinitionError` joins it in `answer_errors`; anything else is 500."""
+
+EXPECTED = tuple(STATUSES)
+
+Raised = Exception | type[Exception]
+"""What the framework hands to its handlers, as it types them."""
 
 RETRY_AFTER_SECONDS = errors.UnavailableError.retry_after_seconds
 
@@ -55,9 +58,7 @@ def problem(
     }
     if errors:
         body["errors"] = [dict(error) for error in errors]
-    return HttpResponse(
-        jsontext.encode(body), status=status, content_type="application/problem+json", headers=headers
-    )
+    return HttpResponse(jsontext.encode(body), status=status, content_type="application/problem+json", headers=headers)
 
 
 def answer_errors(api: NinjaAPI) -> None:
@@ -65,13 +66,13 @@ def answer_errors(api: NinjaAPI) -> None:
     from workflows.dsl import DefinitionError
 
     for error in (*STATUSES, DefinitionError):
-        api.add_exception_handler(error, _answer)
+        api.add_exception_handler(error, of_error)
     api.add_exception_handler(AuthenticationError, unauthorized)
     api.add_exception_handler(ValidationError, _invalid)
     api.add_exception_handler(Exception, _failed)
 
 
-def unauthorized(request: HttpRequest, _: Exception | None = None) -> HttpResponse:
+def unauthorized(request: HttpRequest, exception: object = None) -> HttpResponse:
     """Say that credentials are needed, and which."""
     detail = "Send `Authorization: Bearer <API key>` with a valid key, or log in at /admin/."
     return problem(request, 401, detail, headers={"WWW-Authenticate": 'Bearer realm="lemline"'})
@@ -83,7 +84,7 @@ def method_not_allowed(request: HttpRequest, allowed: str) -> HttpResponse:
     return problem(request, 405, detail, headers={"Allow": allowed})
 
 
-def not_found(request: HttpRequest, _: Exception | None = None) -> HttpResponse:
+def not_found(request: HttpRequest, exception: object = None) -> HttpResponse:
     """Say that there is nothing at this path. Also Django's `handler404`."""
     return problem(request, 404, f"There is nothing at {request.path}; see /api/v1/docs for what there is.")
 
@@ -93,12 +94,8 @@ def failed(request: HttpRequest) -> HttpResponse:
     return problem(request, 500, "Something went wrong on our side; the log of the server says what.")
 
 
-def of_error(request: HttpRequest, error: Exception) -> HttpResponse:
-    """Return the answer to an error of the table, or to one of ours."""
-    return _answer(request, error) if isinstance(error, tuple(STATUSES)) else _failed(request, error)
-
-
-def _answer(request: HttpRequest, error: Exception) -> HttpResponse:
+def of_error(request: HttpRequest, error: Raised) -> HttpResponse:
+    """Return the answer to an error of the table."""
     status = next((code for kind, code in STATUSES.items() if isinstance(error, kind)), 400)
     if status == 503:
         return _unavailable(request, error)
@@ -106,36 +103,38 @@ def _answer(request: HttpRequest, error: Exception) -> HttpResponse:
     return problem(request, status, str(error), errors=details)
 
 
-def _unavailable(request: HttpRequest, error: Exception) -> HttpResponse:
-    log.warning("api.unavailable", extra={"path": request.path}, exc_info=error)
+def _unavailable(request: HttpRequest, error: Raised) -> HttpResponse:
+    if isinstance(error, errors.UnavailableError):
+        detail = str(error)
+    elif isinstance(error, Exception) and outages.is_outage(error):
+        detail = outages.advice(error)
+    else:
+        return _failed(request, error)
+    log.warning("api.unavailable", extra={"path": request.path, "error": str(error)})
     seconds = getattr(error, "retry_after_seconds", RETRY_AFTER_SECONDS)
-    detail = f"The database cannot be reached; nothing was changed. Try again in {seconds} seconds."
-    return problem(request, 503, detail, headers={"Retry-After": str(seconds)})
+    return problem(request, 503, f"{detail}. Try again in {seconds} s.", headers={"Retry-After": str(seconds)})
 
 
-def _invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
+def _invalid(request: HttpRequest, error: ValidationError | type[ValidationError]) -> HttpResponse:
     details = [explain(item) for item in error.errors]
     named = "; ".join(f"{item.get('parameter') or item.get('pointer')}: {item['message']}" for item in details)
     return problem(request, 400, f"The request cannot be read: {named}.", errors=details)
 
 
-def _failed(request: HttpRequest, error: Exception) -> HttpResponse:
-    log.error("api.failed", extra={"path": request.path, "method": request.method}, exc_info=error)
+def _failed(request: HttpRequest, error: Raised) -> HttpResponse:
+    log.error("api.failed", extra={"path": request.path, "method": request.method}, exc_info=True)
     return failed(request)
 
 
 def explain(item: Mapping[str, Json]) -> dict[str, Json]:
-    """Return one of pydantic's errors in our shape: `parameter` or `pointer`, `message`, `allowed`."""
+    """Return one of pydantic's errors in our shape: `parameter` or `pointer`, and a `message` that says what is allowed."""
     source, *path = item["loc"]
-    message = item["msg"][:1].lower() + item["msg"][1:]
+    message = item["msg"].removeprefix("Value error, ")
+    message = message[:1].lower() + message[1:]
     if source == "body":
-        found: dict[str, Json] = {"pointer": "".join(f"/{part}" for part in path), "message": message}
-    else:
-        found = {"parameter": str(path[-1] if path else source), "message": message}
-    context = item.get("ctx") or {}
-    if "expected" in context:
-        found["allowed"] = context["expected"]
-    return found
+        return {"pointer": "".join(f"/{part}" for part in path), "message": message}
+    names = [part for part in path if isinstance(part, str)]
+    return {"parameter": names[-1] if names else source, "message": message}
 
 
 def _as_object(item: object) -> Mapping[str, object]:

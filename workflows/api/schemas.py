@@ -26,7 +26,6 @@ from workflows.runtime.errors import InvalidRequestError
 
 MAX_WAIT_SECONDS = 60
 MAX_PAGE = 500
-PRIORITIES = 5
 
 _LABEL = re.compile(r"[^:\s][^:]*:.*", re.DOTALL)
 
@@ -58,7 +57,7 @@ Moment = Annotated[datetime, AfterValidator(_aware)]
 
 IsoDuration = Annotated[timedelta, BeforeValidator(_duration_text)]
 WaitSeconds = Annotated[float, Field(ge=0, le=MAX_WAIT_SECONDS, allow_inf_nan=False)]
-Priority = Annotated[int, Field(ge=1, le=PRIORITIES)]
+Priority = Annotated[int, Field(description="1 is the most urgent; `lemline.execution.prioritization.levels`")]
 
 
 class Params(BaseModel):
@@ -70,8 +69,10 @@ class Params(BaseModel):
     @classmethod
     def refuse_unknown(cls, data: Json, info: ValidationInfo) -> Json:
         """Compare with the query itself, since the framework hands over known names only."""
+        if info.context is None:
+            return data
         names = {field.alias or name for name, field in cls.model_fields.items()}
-        unknown = [name for name in (info.context or {})["request"].GET if name not in names]
+        unknown = [name for name in info.context["request"].GET if name not in names]
         if unknown:
             allowed = sorted(names)
             raise InvalidRequestError(
@@ -153,9 +154,7 @@ class InstancesParams(PageParams):
 class Body(BaseModel):
     """What is sent. Members that the route does not know are refused."""
 
-    model_config = ConfigDict(
-        extra="forbid", alias_generator=AliasGenerator(alias=to_camel), populate_by_name=True
-    )
+    model_config = ConfigDict(extra="forbid", alias_generator=AliasGenerator(alias=to_camel), populate_by_name=True)
 
 
 class WorkflowRef(Body):
@@ -309,6 +308,22 @@ class KeysAnswer(Answer):
     """All API keys that the caller manages."""
 
     items: list[KeyItem]
+    next: str | None
+
+
+class QueueItem(Answer):
+    """What waits for one pool."""
+
+    pool: str
+    depth: dict[str, int] | None
+    consumers: int
+    oldest_age_seconds: float | None
+
+
+class QueuesAnswer(Answer):
+    """Every pool."""
+
+    items: list[QueueItem]
     next: str | None
 
 

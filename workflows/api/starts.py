@@ -1,12 +1,13 @@
 """Starting instances, the hot path of this door: the body is checked and handed on as bytes."""
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from ninja import Query, Router
 
 from workflows.api import schemas
 from workflows.api.access import OPERATOR, actor_of
 from workflows.api.bodies import check_json, parse, read_body
-from workflows.api.instances import BODY_LIMIT_BYTES, show
+from workflows.api.instances import ENVELOPE_BYTES, show
 from workflows.api.instances import router as instances_router
 from workflows.api.schemas import answers, body_of
 from workflows.dsl import jsontext
@@ -57,7 +58,8 @@ def run_version(
 )
 def start(request: HttpRequest, params: Query[schemas.StartParams]) -> HttpResponse:
     """A chosen `id` is its own idempotency key."""
-    body = parse(check_json(read_body(request, BODY_LIMIT_BYTES, "lemline.limits.input")), schemas.StartBody)
+    limit_bytes = settings.LEMLINE.limits.input + ENVELOPE_BYTES
+    body = parse(check_json(read_body(request, limit_bytes, "lemline.limits.input")), schemas.StartBody)
     wanted = StartRequest(
         namespace=body.workflow.namespace,
         name=body.workflow.name,
@@ -75,7 +77,7 @@ def start(request: HttpRequest, params: Query[schemas.StartParams]) -> HttpRespo
 def _run(
     request: HttpRequest, namespace: str, name: str, version: str | None, params: schemas.RunParams
 ) -> HttpResponse:
-    text = read_body(request, BODY_LIMIT_BYTES, "lemline.limits.input") or b"{}"
+    text = read_body(request, settings.LEMLINE.limits.input, "lemline.limits.input") or b"{}"
     check_json(text)
     wanted = StartRequest(
         namespace=namespace,

@@ -8,8 +8,9 @@ from django.http.response import HttpResponseBase
 from django.urls import URLPattern, URLResolver, include, path, re_path
 from ninja import NinjaAPI
 
-from workflows.api import definitions, health, instances, keys, problems, starts
-from workflows.api.access import refuse, viewers_only
+from workflows.api import definitions, health, instances, keys, problems, queues, starts
+from workflows.api.access import OPERATOR, refuse, viewers_only
+from workflows.api.shortcut import shortcut
 
 View = Callable[..., HttpResponseBase]
 
@@ -28,6 +29,7 @@ def _build() -> NinjaAPI:
     api.add_router("/workflows", definitions.router)
     api.add_router("/instances", instances.router)
     api.add_router("/keys", keys.router)
+    api.add_router("/queues", queues.router)
     return api
 
 
@@ -48,13 +50,24 @@ def _door(view: View) -> View:
     return door
 
 
-def _with_door(pattern: URLPattern | URLResolver) -> URLPattern | URLResolver:
-    if isinstance(pattern, URLPattern):
-        return URLPattern(pattern.pattern, _door(pattern.callback), pattern.default_args, pattern.name)
-    return pattern
+_STARTS = {
+    "workflows/<namespace>/<name>/run": starts.run_latest,
+    "workflows/<namespace>/<name>/<version>/run": starts.run_version,
+}
 
 
-_patterns, _app, _namespace = _build().urls
+def _with_door(api: NinjaAPI, pattern: URLPattern | URLResolver) -> URLPattern | URLResolver:
+    if not isinstance(pattern, URLPattern):
+        return pattern
+    view = _door(pattern.callback)
+    start = _STARTS.get(str(pattern.pattern))
+    if start is not None:
+        view = shortcut(api, view, start, OPERATOR)
+    return URLPattern(pattern.pattern, view, pattern.default_args, pattern.name)
+
+
+_api = _build()
+_patterns, _app, _namespace = _api.urls
 
 _HEALTH: dict[str, View] = {
     "health": health.health,
@@ -66,7 +79,7 @@ _HEALTH: dict[str, View] = {
 }
 
 urlpatterns = [
-    path("api/v1/", include(([_with_door(pattern) for pattern in _patterns], _app), namespace=_namespace)),
+    path("api/v1/", include(([_with_door(_api, pattern) for pattern in _patterns], _app), namespace=_namespace)),
     re_path(r"^api/", viewers_only(problems.not_found)),
     *(path(prefix + route, _door(view)) for prefix in ("", "q/") for route, view in _HEALTH.items()),
 ]

@@ -94,9 +94,13 @@ def reveal(value: Json, seal: str, read: Callable[[str], Json]) -> Json:
     return _Revealer(seal, read).reveal(value)
 
 
+_MARK = re.compile(r"!secret\[([^:\]]*):([^\]]*)\]")
+"""A mark: seal and reference."""
+
+
 class _Revealer:
     def __init__(self, seal: str, read: Callable[[str], Json]) -> None:
-        self._pattern = re.compile(rf"!secret\[{re.escape(seal)}:([^\]]*)\]")
+        self._seal = seal
         self._start = f"!secret[{seal}:"
         self._read = read
 
@@ -110,10 +114,13 @@ class _Revealer:
         return value
 
     def _text(self, text: str) -> Json:
-        whole = self._pattern.fullmatch(text)
-        if whole:
-            return self._secret(whole[1])
-        return self._pattern.sub(lambda found: _spelled(self._secret(found[1])), text)
+        whole = _MARK.fullmatch(text)
+        if whole and whole[1] == self._seal:
+            return self._secret(whole[2])
+        return _MARK.sub(self._inserted, text)
+
+    def _inserted(self, found: re.Match[str]) -> str:
+        return _spelled(self._secret(found[2])) if found[1] == self._seal else found[0]
 
     def _key(self, key: str) -> str:
         return _spelled(self._text(key)) if self._start in key else key
@@ -136,13 +143,10 @@ def _spelled(value: Json) -> str:
     return value if isinstance(value, str) else jsontext.encode(value).decode()
 
 
-_MARK = re.compile(r"!secret\[[^:\]]*:([^\]]*)\]")
-
-
 def redact(value: Json) -> Json:
     """Return the value with the seals of its marks taken out, for people to look at."""
     if isinstance(value, str):
-        return _MARK.sub(lambda found: f"[secret {unquote(found[1])}]", value) if "!secret[" in value else value
+        return _MARK.sub(lambda found: f"[secret {unquote(found[2])}]", value) if "!secret[" in value else value
     if isinstance(value, dict):
         return {redact(key): redact(member) for key, member in value.items()}
     if isinstance(value, list):

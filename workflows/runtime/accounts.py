@@ -13,18 +13,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from threading import Lock
-from typing import TYPE_CHECKING
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, User
 from django.db import transaction
 from django.utils import timezone
 
-from workflows.models import ApiKey, AuditEntry
+from workflows.models import ApiKey
+from workflows.runtime.audit import Actor, record
 from workflows.runtime.errors import ConflictError, InvalidRequestError, NotFoundError
-
-if TYPE_CHECKING:
-    from workflows.runtime.operations import Actor
 
 ROLES = ("viewer", "operator", "editor", "admin")
 
@@ -63,7 +60,7 @@ def create_key(
     name: str,
     role: str,
     *,
-    actor: "Actor",
+    actor: Actor,
     namespaces: Iterable[str] = (),
     expires_at: datetime | None = None,
 ) -> CreatedKey:
@@ -83,7 +80,7 @@ def create_key(
     text = f"{_KEY_START}{secrets.token_hex(4)}_{secrets.token_urlsafe(32)}"
     with transaction.atomic():
         key = _save_key(text, name=name, role=role, namespaces=allowed, expires_at=expires_at)
-        audit(actor, "create-key", f"key {key.prefix} ({key.name}, {key.role})")
+        record(actor, "key.create", _named(key), "", key.created_at)
     return CreatedKey(key=key, text=text)
 
 
@@ -116,7 +113,7 @@ def ensure_admin(password: str, *, name: str = "admin") -> User:
     return user
 
 
-def list_keys(*, actor: "Actor") -> list[ApiKey]:
+def list_keys(*, actor: Actor) -> list[ApiKey]:
     """Return the keys the actor may manage, newest first, revoked ones included."""
     keys = ApiKey.objects.order_by("-id")
     if actor.namespaces is None:
@@ -124,11 +121,13 @@ def list_keys(*, actor: "Actor") -> list[ApiKey]:
     return [key for key in keys if key.namespaces and actor.namespaces.issuperset(key.namespaces)]
 
 
-def revoke_key(reference: str, *, actor: "Actor", reason: str = "") -> ApiKey:
-    """End a key for good. Other processes notice within two seconds.
+def revoke_key(reference: str, *, actor: Actor, reason: str = "") -> ApiKey:
+    """End a key for good. Other processes notice within a second.
 
     Args:
         reference: The key's number or its prefix.
+        actor: Who does it.
+        reason: For the audit.
 
     Raises:
         NotFoundError: No such key among those the actor may manage.
@@ -141,7 +140,7 @@ def revoke_key(reference: str, *, actor: "Actor", reason: str = "") -> ApiKey:
     with transaction.atomic():
         key.revoked_at = key.revoked_at or timezone.now()
         key.save(update_fields=("revoked_at",))
-        audit(actor, "revoke-key", f"key {key.prefix} ({key.name}, {key.role})", reason)
+        record(actor, "key.revoke", _named(key), reason, key.revoked_at)
     _known.clear()
     return key
 
@@ -149,7 +148,7 @@ def revoke_key(reference: str, *, actor: "Actor", reason: str = "") -> ApiKey:
 def identify(text: str) -> Identity | None:
     """Return whose key this is, or None when it is unknown, expired or revoked.
 
-    A key that was found is believed for two seconds without looking again.
+    A key that was found is believed for a second without looking again.
     """
     digest = _digest(text)
     known = _known.get(digest)
@@ -184,13 +183,6 @@ def identity_of(user: AbstractBaseUser | AnonymousUser) -> Identity | None:
     return Identity(name=user.get_username(), role=role, namespaces=namespaces or None)
 
 
-def audit(actor: "Actor", action: str, subject: str, reason: str = "") -> None:
-    """Note who did what; call it in the transaction that does it."""
-    AuditEntry.objects.create(
-        at=timezone.now(), by=actor.name[:150], action=action, subject=subject[:300], reason=reason, door=actor.door
-    )
-
-
 def _save_key(text: str, *, name: str, role: str, namespaces: frozenset[str], expires_at: datetime | None) -> ApiKey:
     _check_role(role)
     return ApiKey.objects.create(
@@ -202,6 +194,10 @@ def _save_key(text: str, *, name: str, role: str, namespaces: frozenset[str], ex
         created_at=timezone.now(),
         expires_at=expires_at,
     )
+
+
+def _named(key: ApiKey) -> str:
+    return f"key {key.prefix} ({key.name}, {key.role})"
 
 
 def _check_role(role: str) -> None:
@@ -264,4 +260,4 @@ class _Known:
             self._entries.clear()
 
 
-_known = _Known(size=1024, seconds=2.0)
+_known = _Known(size=1024, seconds=1.0)

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import msgspec
+
 from workflows.runtime.records import (
     Birth,
     Changes,
@@ -93,7 +95,7 @@ class MemoryRecords:
         moment = self.now() + timedelta(seconds=seconds)
         for instance in ids:
             if instance in self._rows:
-                self._rows[instance] = replace(self._rows[instance], due_at=moment)
+                self._rows[instance] = msgspec.structs.replace(self._rows[instance], due_at=moment)
 
     def bury(self, instance_id: str, problem: bytes, problem_type: str) -> None:
         """Fault an instance whose step cannot be taken."""
@@ -104,4 +106,4 @@ class MemoryRecords:
 
 
 def _after(row: Row, after: Checkpointed) -> Row:
-    return replace(row, step=after.step, state=unpack(after.state), due_at=after.due_at)
+    return msgspec.structs.replace(row, step=after.step, state=unpack(after.state), due_at=after.due_at)

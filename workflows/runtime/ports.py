@@ -1,8 +1,9 @@
 """The seams between the runtime and what it works with."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 from workflows.dsl.jsontext import Json
 from workflows.engine.commands import RunActivity
@@ -12,8 +13,7 @@ class DispatchError(Exception):
     """Nobody could be rung: the broker is away, or belongs to another process."""
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(msgspec.Struct, frozen=True):
     """An activity that became ready, with what its worker must know of the instance."""
 
     instance_id: str
@@ -98,8 +98,7 @@ Settled = Callable[["Outcome"], None]
 """Called in the stepper's thread once the fact's step is committed, or known to change nothing."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True):
     """What became of a fact."""
 
     changed: bool

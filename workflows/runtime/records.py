@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
+import msgspec
 import zstandard
 
 COMPRESS_FROM = 1024
@@ -27,8 +28,7 @@ class UnreachableError(Exception):
     """The connection is gone. Whether the last commit happened is not known."""
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(msgspec.Struct, frozen=True, gc=False):
     """A checkpoint under its lock."""
 
     instance_id: str
@@ -80,8 +80,7 @@ class Phase:
     problem_type: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Checkpointed:
+class Checkpointed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The checkpoint row after a step."""
 
     instance_id: str

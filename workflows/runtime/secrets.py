@@ -5,7 +5,6 @@ from pathlib import Path
 
 from workflows.dsl.jsontext import Json, JsonError, decode
 
-
 _OURS = frozenset({"LEMLINE_SECRET_KEY"})
 """Variables that look like secrets of workflows and configure this installation."""
 

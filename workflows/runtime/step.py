@@ -1,7 +1,7 @@
 """One instance's share of a transaction: facts in, changed rows and consequences out. Writes nothing itself."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -57,8 +57,7 @@ class Begin(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
+class Subject(msgspec.Struct, frozen=True):
     """An instance as a step finds it."""
 
     instance_id: str
@@ -170,7 +169,9 @@ class Steps:
 
     def deferred(self, subject: Subject, now: datetime) -> Taken:
         """Return a new instance without its first step: a timekeeper would begin it if this process died."""
-        return Taken(replace(subject, due_at=now), subject.state, subject.step, changed=False, deferred=True)
+        return Taken(
+            msgspec.structs.replace(subject, due_at=now), subject.state, subject.step, changed=False, deferred=True
+        )
 
     def _take_due(self, taken: Taken, now: datetime) -> None:
         state = taken.state

@@ -8,7 +8,7 @@ writes them with a few wide statements, commits, and only then rings, tells and 
 import logging
 import queue
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -194,7 +194,16 @@ class Stepper:
     def _take(self, works: Sequence[Work], wait: bool) -> None:
         locked = self._lock(works, wait)
         changes = Changes()
-        done: list[tuple[Work, Taken | None]] = []
+        with sandbox_forbidden():
+            done = list(self._advanced(works, locked, changes))
+        if changes:
+            self._records.save(changes)
+        else:
+            self._records.rollback()
+        self._follow(done, locked)
+
+    def _advanced(self, works: Sequence[Work], locked: Locked, changes: Changes) -> Iterator[tuple[Work, Taken | None]]:
+        """Yield the works that are done with, and what became of each; None where there is no such instance."""
         for work in works:
             if work.birth is not None and not work.begun():
                 continue
@@ -203,18 +212,12 @@ class Stepper:
                 self._postponed.append(work)
                 continue
             subject = self._subject(work, locked)
+            taken = None if subject is None else self._advance(work, subject, locked)
             if subject is None:
-                done.append((work, None))
-                continue
-            taken = self._advance(work, subject, locked)
-            if taken is not None:
+                yield work, None
+            elif taken is not None:
                 self._steps.write(taken, locked.now, changes)
-                done.append((work, taken))
-        if changes:
-            self._records.save(changes)
-        else:
-            self._records.rollback()
-        self._follow(done, locked)
+                yield work, taken
 
     def _lock(self, works: Sequence[Work], wait: bool) -> Locked:
         # These insert a row now, so from here on they cannot be withdrawn.
@@ -235,8 +238,7 @@ class Stepper:
         if prepared is not None and prepared.subject.step == subject.step:
             return prepared
         try:
-            with sandbox_forbidden():
-                taken = self._steps.take(subject, work.facts, locked.now)
+            taken = self._steps.take(subject, work.facts, locked.now)
         except SandboxNeeded:
             if work.birth is not None:
                 return self._steps.deferred(subject, locked.now)
