@@ -115,19 +115,23 @@ def _unavailable(request: HttpRequest, error: Raised) -> HttpResponse:
     return problem(request, 503, f"{detail}. Try again in {seconds} s.", headers={"Retry-After": str(seconds)})
 
 
-def _invalid(request: HttpRequest, error: ValidationError | type[ValidationError]) -> HttpResponse:
-    details = [explain(item) for item in error.errors]
+def _invalid(request: HttpRequest, error: Raised) -> HttpResponse:
+    details = [explain(item) for item in getattr(error, "errors", ())]
     named = "; ".join(f"{item.get('parameter') or item.get('pointer')}: {item['message']}" for item in details)
     return problem(request, 400, f"The request cannot be read: {named}.", errors=details)
 
 
 def _failed(request: HttpRequest, error: Raised) -> HttpResponse:
-    log.error("api.failed", extra={"path": request.path, "method": request.method}, exc_info=True)
+    log.error("api.failed", extra={"path": request.path, "method": request.method}, exc_info=_exception(error))
     return failed(request)
 
 
+def _exception(error: Raised) -> BaseException | None:
+    return error if isinstance(error, BaseException) else None
+
+
 def explain(item: Mapping[str, Json]) -> dict[str, Json]:
-    """Return one of pydantic's errors in our shape: `parameter` or `pointer`, and a `message` that says what is allowed."""
+    """Return one of pydantic's errors in our shape: `parameter` or `pointer`, and a `message`."""
     source, *path = item["loc"]
     message = item["msg"].removeprefix("Value error, ")
     message = message[:1].lower() + message[1:]

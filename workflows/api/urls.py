@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from functools import wraps
 
-from django.http import HttpRequest, HttpResponseNotAllowed
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.http.response import HttpResponseBase
 from django.urls import URLPattern, URLResolver, include, path, re_path
 from ninja import NinjaAPI
@@ -50,7 +50,7 @@ def _door(view: View) -> View:
     return door
 
 
-_STARTS = {
+_STARTS: dict[str, Callable[..., HttpResponse]] = {
     "workflows/<namespace>/<name>/run": starts.run_latest,
     "workflows/<namespace>/<name>/<version>/run": starts.run_version,
 }
