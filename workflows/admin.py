@@ -273,9 +273,10 @@ def _steer(
 
 
 def _ask(page: ReadOnlyAdmin, request: HttpRequest, verb: str, chosen: Sequence[object]) -> HttpResponse:
+    nouns = page.opts.verbose_name if len(chosen) == 1 else page.opts.verbose_name_plural
     context = {
         **page.admin_site.each_context(request),
-        "title": f"{verb.capitalize()} {len(chosen)} {page.opts.verbose_name_plural if len(chosen) != 1 else page.opts.verbose_name}",
+        "title": f"{verb.capitalize()} {len(chosen)} {nouns}",
         "verb": verb,
         "chosen": chosen,
         "opts": page.opts,
@@ -298,7 +299,8 @@ def _actor(request: HttpRequest) -> Actor:
 def _search(rows: QuerySet[Any], term: str) -> QuerySet[Any]:
     name, found, value = term.partition(":")
     if found:
-        return rows.annotate(_label=KeyTextTransform(name, "labels")).filter(_label=value)
+        labelled: QuerySet[Any] = rows.annotate(_label=KeyTextTransform(name, "labels")).filter(_label=value)
+        return labelled
     namespace, found, workflow = term.partition("/")
     if found:
         return rows.filter(namespace=namespace, workflow=workflow)

@@ -25,7 +25,9 @@ class ShortPaginator(Paginator):  # type: ignore[type-arg]  # generic in the stu
     @cached_property
     def count(self) -> int:
         """Number of rows, or `MOST_ROWS_COUNTED` when there are more."""
-        return min(self.object_list[: MOST_ROWS_COUNTED + 1].count(), MOST_ROWS_COUNTED)
+        rows = self.object_list
+        assert isinstance(rows, QuerySet)
+        return min(rows[: MOST_ROWS_COUNTED + 1].count(), MOST_ROWS_COUNTED)
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in the stubs only

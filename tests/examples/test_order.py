@@ -1,5 +1,4 @@
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -22,7 +21,7 @@ def sorry(title):
 
 
 @pytest.fixture
-def order():
+def order(process_environment):
     """Run the order workflow as `make order` does; what it put out, and the shop's ledger."""
     servers = []
 
@@ -43,7 +42,7 @@ def order():
                 json.dumps(given),
             ],
             cwd=ROOT,
-            env=os.environ | {"LEMLINE_SECRET_SHOPTOKEN": TOKEN},
+            env=process_environment | {"LEMLINE_SECRET_SHOPTOKEN": TOKEN},
             capture_output=True,
             text=True,
         )

@@ -14,6 +14,7 @@ class KeysFirst:
         self._get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        """Resolve and call the view; below `/api/` every path has one."""
         if "HTTP_AUTHORIZATION" not in request.META or not request.path_info.startswith("/api/"):
             return self._get_response(request)
         request.resolver_match = match = resolve(request.path_info)

@@ -42,8 +42,8 @@ def _create(options: argparse.Namespace, output: Output) -> None:
 
 def _list(options: argparse.Namespace, output: Output) -> None:
     """List API keys, revoked ones too."""
-    from workflows.api.times import iso
     from workflows.runtime import accounts
+    from workflows.runtime.views import instant
 
     rows = [
         {
@@ -52,9 +52,9 @@ def _list(options: argparse.Namespace, output: Output) -> None:
             "name": key.name,
             "role": key.role,
             "namespaces": key.namespaces,
-            "createdAt": iso(key.created_at),
-            "expiresAt": iso(key.expires_at),
-            "revokedAt": iso(key.revoked_at),
+            "createdAt": instant(key.created_at),
+            "expiresAt": instant(key.expires_at),
+            "revokedAt": instant(key.revoked_at),
         }
         for key in accounts.list_keys(actor=actor())
     ]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workflows.cli.areas import Area, Areas
-from workflows.cli.exits import CommandError, Exit, code_of
+from workflows.cli.exits import CommandError, Exit, code_of, expected
 from workflows.cli.inputs import actor, confirm, read_file, reference
 from workflows.cli.mistakes import line_of
 from workflows.cli.output import Output
@@ -79,7 +79,7 @@ def _post(options: argparse.Namespace, output: Output) -> int:
             done = operations.register(
                 read_file(file), actor=actor(), force=options.force, dry_run=options.validate_only
             )
-        except Exception as error:
+        except expected() as error:
             worst = show_mistakes(file, error, output)
             continue
         for warning in done.warnings:
@@ -150,7 +150,7 @@ def _definitions_in(directory: Path, *, is_deep: bool) -> Iterator[str]:
 
 
 def _row(definition: "models.Definition") -> dict[str, Json]:
-    from workflows.api.times import iso
+    from workflows.runtime.views import instant
 
     return {
         "namespace": definition.namespace,
@@ -158,5 +158,5 @@ def _row(definition: "models.Definition") -> dict[str, Json]:
         "version": definition.version,
         "digest": definition.digest,
         "title": definition.title,
-        "createdAt": iso(definition.created_at),
+        "createdAt": instant(definition.created_at),
     }

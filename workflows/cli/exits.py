@@ -38,6 +38,11 @@ def code_of(error: Exception) -> Exit | None:
     return next((code for kind, code in _table() if isinstance(error, kind)), None)
 
 
+def expected() -> tuple[type[Exception], ...]:
+    """Return the errors that have a code: those that a command over several files notes before it goes on."""
+    return (CommandError, *(kind for kind, _ in _table()))
+
+
 def _table() -> "Iterator[tuple[type[Exception], Exit]]":
     """Built when something has gone wrong: a command that succeeds imports none of it."""
     from django.core.exceptions import ImproperlyConfigured

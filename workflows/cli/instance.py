@@ -96,7 +96,7 @@ def _start(options: argparse.Namespace, output: Output) -> int:
     view = operations.start(request, actor=actor()).instance
     if options.wait:
         output.note(f"{view.id} is {view.status}")
-        view = _follow(view.id, options.timeout.total_seconds(), output)
+        view = _follow(UUID(view.id), options.timeout.total_seconds(), output)
     _show(view, output)
     return _exit_of(view) if options.wait else Exit.OK
 
@@ -164,9 +164,7 @@ def _suspend(options: argparse.Namespace, output: Output) -> None:
     from workflows.runtime import operations
 
     wanted = instance_id(options.id)
-    _show(
-        operations.suspend(wanted, actor=actor(), reason=options.reason, resume_after=options.duration), output
-    )
+    _show(operations.suspend(wanted, actor=actor(), reason=options.reason, resume_after=options.duration), output)
 
 
 def _resume(options: argparse.Namespace, output: Output) -> None:

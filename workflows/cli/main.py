@@ -33,7 +33,7 @@ def main(arguments: Sequence[str]) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return Exit.OK
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  (the outermost frame: every error becomes a code)
         return _explain(error, options, output)
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from workflows.cli.areas import Area, Areas
 from workflows.cli.definition import files_of, show_mistakes
-from workflows.cli.exits import Exit
+from workflows.cli.exits import Exit, expected
 from workflows.cli.inputs import add_input_flags, duration, read_file, read_input
 from workflows.cli.mistakes import line_of
 from workflows.cli.output import Output, to_json
@@ -39,7 +39,7 @@ def _run(options: argparse.Namespace, output: Output) -> int:
     begun = time.perf_counter()
     try:
         view = embedded.run_file(text, given, options.timeout.total_seconds())
-    except Exception as error:
+    except expected() as error:
         return show_mistakes(options.file, error, output)
     return _report(view, time.perf_counter() - begun, options, output)
 
@@ -69,7 +69,7 @@ def _validate(options: argparse.Namespace, output: Output) -> int:
     for file in files_of(options):
         try:
             definition = parse(read_file(file))
-        except Exception as error:
+        except expected() as error:
             worst = show_mistakes(file, error, output)
             continue
         for warning in definition.warnings:

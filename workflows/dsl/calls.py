@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from workflows.dsl import shapes
+from workflows.dsl import events, shapes
 from workflows.dsl.expression import Literal, Template
 from workflows.dsl.issues import did_you_mean
 from workflows.dsl.jsontext import Json
@@ -129,6 +129,34 @@ def _grpc_service(context: Context, value: Json, pointer: str) -> Template:
     return fields_of(context, value, pointer, "a gRPC service", fields, ("name", "host"))
 
 
+def _message(context: Context, value: Json, pointer: str) -> Template:
+    return fields_of(context, value, pointer, "a message", {"payload": _object, "headers": _object}, ())
+
+
+def _subscription(context: Context, value: Json, pointer: str) -> Template:
+    known = ("filter", "consume", "foreach")
+    inner = shapes.members(context, value, pointer, "a subscription", known, ("consume",))
+    place = below(pointer, "consume")
+    consume = shapes.members(
+        context, inner.get("consume", {"amount": 1}), place, "consume", ("for", "amount", "while", "until")
+    )
+    if len({"amount", "while", "until"} & set(consume)) != 1:
+        context.issues.error(place, "consume says one of amount, while and until")
+    amount = consume.get("amount", 1)
+    if isinstance(amount, bool) or not isinstance(amount, int):
+        context.issues.error(below(place, "amount"), "amount is a whole number")
+    for key in ("while", "until"):
+        if key in consume:
+            shapes.expression(context, consume[key], below(place, key), key)
+    if "for" in consume:
+        shapes.duration(context, consume["for"], below(place, "for"))
+    if "foreach" in inner and context.read_tasks is not None:
+        events.iterator(context, inner["foreach"], below(pointer, "foreach"), context.read_tasks)
+    if "filter" in inner:
+        shapes.expression(context, inner["filter"], below(pointer, "filter"), "filter")
+    return shapes.template(context, {key: inner[key] for key in inner if key != "foreach"}, pointer)
+
+
 def _transport(context: Context, value: Json, pointer: str) -> Template:
     inner = shapes.members(context, value, pointer, "a transport", ("http", "stdio", "options"))
     if len({"http", "stdio"} & set(inner)) != 1:
@@ -171,7 +199,7 @@ CALLS: Mapping[str, tuple[Mapping[str, Read], tuple[str, ...]]] = {
     "asyncapi": (
         {
             "document": _resource, "channel": _text, "operation": _text, "server": _object,
-            "protocol": _one_of(*_PROTOCOLS), "message": _object, "subscription": _object,
+            "protocol": _one_of(*_PROTOCOLS), "message": _message, "subscription": _subscription,
             "authentication": shapes.authentication,
         },
         ("document",),

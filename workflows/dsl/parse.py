@@ -76,7 +76,9 @@ class _Document:
             issues.error("", f"a definition is an object with document and do, not {kind}")
         self._value: dict[str, Json] = value if isinstance(value, dict) else {}
         use = self._value.get("use")
-        self._context = Context(issues, mode=self._mode(), use=use if isinstance(use, dict) else {})
+        self._context = Context(
+            issues, mode=self._mode(), use=use if isinstance(use, dict) else {}, read_tasks=task_list
+        )
 
     def _mode(self) -> str:
         evaluate = self._value.get("evaluate")

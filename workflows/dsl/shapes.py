@@ -1,7 +1,7 @@
 """Readers of the small things that definitions are made of. Each notes what is wrong and goes on."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,6 +30,7 @@ from workflows.dsl.model import (
     Output,
     Schema,
     Task,
+    TaskList,
     Timeout,
 )
 from workflows.dsl.position import below
@@ -40,14 +41,27 @@ _PATH = re.compile(r"\.|(\$[A-Za-z_]\w*)?(\.[A-Za-z_]\w*)+|\$[A-Za-z_]\w*")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://.*", re.DOTALL)
 NOTHING = Literal(None)
 
+_OIDC = (
+    "authority", "grant", "client", "request", "issuers", "scopes", "audiences", "username", "password", "subject",
+    "actor",
+)  # fmt: skip
 POLICIES = {
-    "basic": ("username", "password"),
-    "bearer": ("token",),
-    "digest": ("username", "password"),
-    "oauth2": (),
-    "oidc": (),
+    "basic": (("username", "password"), ("username", "password")),
+    "bearer": (("token",), ("token",)),
+    "digest": (("username", "password"), ("username", "password")),
+    "oauth2": ((*_OIDC, "endpoints"), ()),
+    "oidc": (_OIDC, ()),
 }
-"""Kinds of authentication, and the members that each must have."""
+"""Kinds of authentication, the members of each, and those that must be there."""
+
+_OBJECTS: Mapping[str, tuple[str, ...]] = {
+    "client": ("id", "secret", "assertion", "authentication"),
+    "request": ("encoding",),
+    "subject": ("token", "type"),
+    "actor": ("token", "type"),
+    "endpoints": ("token", "revocation", "introspection"),
+}
+_ARRAYS = ("issuers", "scopes", "audiences")
 
 
 @dataclass
@@ -61,6 +75,9 @@ class Context:
 
     functions: dict[str, Task] = field(default_factory=dict)
     """Functions of `use` that were read so far."""
+
+    read_tasks: "Callable[[Context, Json, str], TaskList] | None" = None
+    """Reads a list of tasks, for what is defined before tasks are."""
 
     def section(self, name: str) -> Mapping[str, Any]:
         """Return a section of `use`, empty when it is missing or malformed."""
@@ -255,8 +272,8 @@ def authentication(context: Context, value: Json, pointer: str) -> Template:
     return _policy(context, value, pointer)
 
 
-def _policy(context: Context, value: Json, pointer: str) -> Template:
-    policy = members(context, value, pointer, "an authentication", POLICIES)
+def _policy(context: Context, given: Json, pointer: str) -> Template:
+    policy = members(context, given, pointer, "an authentication", POLICIES)
     if len(policy) != 1:
         context.issues.error(pointer, f"an authentication says one of {', '.join(POLICIES)}, or use")
         return NOTHING
@@ -267,7 +284,18 @@ def _policy(context: Context, value: Json, pointer: str) -> Template:
     if isinstance(details, dict) and set(details) == {"use"}:
         secret = details["use"]
         return object_of([(kind, template(context, f'${{ $secrets["{secret}"] }}', below(place, "use")))])
-    members(context, details, place, f"a {kind} authentication", None, POLICIES[kind])
+    known, required = POLICIES[kind]
+    for key, value in members(context, details, place, f"a {kind} authentication", known, required).items():
+        where = below(place, key)
+        if key in _OBJECTS:
+            for name, part in members(context, value, where, key, _OBJECTS[key]).items():
+                text(context, part, below(where, name), name)
+        elif key in _ARRAYS:
+            items(context, value, where, key)
+        elif key == "authority":
+            uri(context, value, where)
+        else:
+            text(context, value, where, key)
     return object_of([(kind, template(context, details, place))])
 
 

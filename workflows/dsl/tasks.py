@@ -210,6 +210,9 @@ def _raise(context: Context, body: dict[str, Json], pointer: str, shared: dict[s
     status = error.get("status", 500)
     if isinstance(status, bool) or (not isinstance(status, int) and not shapes.is_expression(status)):
         context.issues.error(below(where, "status"), "status is a whole number, e.g. 400")
+    for key in ("type", "title", "detail", "instance"):
+        if key in error:
+            shapes.text(context, error[key], below(where, key), key)
     parts = {key: shapes.template(context, value, below(where, key)) for key, value in error.items() if key in known}
     template = ErrorTemplate(
         type=parts.get("type", Literal("about:blank")), status=parts.get("status", Literal(500)),

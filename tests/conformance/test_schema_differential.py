@@ -1,0 +1,121 @@
+"""The reader against the specification's JSON Schema, over the examples and mutations of them.
+
+Where the two disagree, the difference has a name in `DIFFERENCES`, and docs/dsl.md gives its reason.
+"""
+
+import copy
+import random
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import jsonschema_rs
+
+from tests.spec import ROOT, SPEC, files, needs_spec
+from workflows.dsl import DefinitionError, parse
+from workflows.dsl.jsontext import encode
+from workflows.dsl.yamltext import load
+
+MUTATIONS = 3000
+
+STRICTER = {
+    "S1 names that point nowhere": r"there is no (task|timeout|retry|error|function|authentication|catalog)",
+    "S2 jq that does not compile": r"is not jq|is never closed",
+    "S3 task names are unique in their list": r"in this list already",
+    "S4 members that nobody knows": r"has no member",
+    "S5 an authentication is one policy": r"an authentication says one of",
+    "S6 methods are those of HTTP": r"is no HTTP method",
+    "S7 JSON Schemas are objects": r"a JSON Schema is an object",
+    "S8 a schedule says one thing": r"a schedule says one of",
+    "S9 an emitted event has source and type": r"lacks '(with|source|type)'",
+    "S10 null stands for nothing": r"not null",
+    "S11 one transport, one message": r"a transport is either|either a message or a subscription",
+    "S12 lengths and counts are not negative": r"not negative|from 0 on",
+    "S13 DSL 1.x is read": r"is not read here",
+}
+"""What is refused here though the schema takes it, and the messages that say so."""
+
+LENIENT = {
+    "L1 expressions stand for words, numbers and members of durations": r"\"\$\{",
+    "L2 a workflow's version defaults to latest": r"\"workflow\":\{(?!.*\"version\")",
+    "L3 arguments of processes may be of any type": r"\"arguments\":",
+    "L4 a workflow's input is any value": r"\"workflow\":\{.*\"input\":",
+    "L5 conditions may be booleans": r"\"(until|when|if|while)\":(true|false)",
+    "L6 a gRPC port is checked where it is used": r"\"port\":",
+}
+"""What is taken here though the schema refuses it, and what such documents hold."""
+
+
+def verdict(value: Any) -> list[str]:
+    try:
+        parse(encode(value), strict=True)
+    except DefinitionError as error:
+        return [issue.message for issue in error.errors]
+    return []
+
+
+def places(value: Any) -> Iterator[tuple[Any, Any]]:
+    if isinstance(value, dict):
+        for key in value:
+            yield value, key
+            yield from places(value[key])
+    elif isinstance(value, list):
+        for index in range(len(value)):
+            yield value, index
+            yield from places(value[index])
+
+
+OTHERS: list[Any] = ["text", "${ .x }", 5, True, None, [], {}, [{}], {"x": 1}, "PT5S", "http://x"]
+
+
+def mutate(value: Any, chance: random.Random) -> None:
+    holder, key = chance.choice(list(places(value)))
+    match chance.randrange(4):
+        case 0:
+            holder[key] = copy.deepcopy(chance.choice(OTHERS))
+        case 1:
+            del holder[key]
+        case 2 if isinstance(holder, dict):
+            holder[f"{key}x"] = holder.pop(key)
+        case _ if isinstance(holder, dict):
+            holder["extra"] = copy.deepcopy(chance.choice(OTHERS))
+        case _:
+            holder.append(copy.deepcopy(holder[key]))
+
+
+def mutations() -> Iterator[Any]:
+    chance = random.Random(1003)
+    documents = [load(path.read_text("utf-8")) for path in files("examples")]
+    for _ in range(MUTATIONS):
+        value = copy.deepcopy(chance.choice(documents))
+        for _ in range(chance.choice([1, 1, 2])):
+            mutate(value, chance)
+        yield value
+
+
+def named(text: str, differences: dict[str, str]) -> str | None:
+    return next((name for name, pattern in differences.items() if re.search(pattern, text)), None)
+
+
+@needs_spec
+def test_reader_and_schema_agree_on_mutated_examples_but_for_named_differences():
+    schema = jsonschema_rs.validator_for(load((SPEC / "schema" / "workflow.yaml").read_text("utf-8")))
+    unnamed = []
+    agreed = 0
+    for value in mutations():
+        wrong, is_valid = verdict(value), schema.is_valid(value)
+        if is_valid == (not wrong):
+            agreed += 1
+        elif wrong and not any(named(message, STRICTER) for message in wrong):
+            unnamed.append(f"refused though valid: {wrong}")
+        elif not wrong and not named(encode(value).decode(), LENIENT):
+            unnamed.append(f"taken though invalid: {encode(value).decode()}")
+
+    assert not unnamed
+    assert agreed > MUTATIONS * 0.9
+
+
+def test_each_difference_is_explained_in_the_documentation():
+    page = (ROOT / "docs" / "dsl.md").read_text("utf-8")
+
+    assert [name for name in (*STRICTER, *LENIENT) if name.partition(" ")[0] not in page] == []
