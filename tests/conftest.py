@@ -24,7 +24,7 @@ from lemline_site.services import postgresql as postgresql_service
 from lemline_site.services import rabbitmq as rabbitmq_service
 from lemline_site.services import redis as redis_service
 from lemline_site.services.program import Program, running
-from tests import databases
+from tests import databases, processes
 
 
 @pytest.fixture(scope="session")
@@ -152,17 +152,7 @@ def configure(monkeypatch: pytest.MonkeyPatch) -> Callable[[Mapping[str, str]], 
 @pytest.fixture
 def process_environment(tmp_path: Path) -> dict[str, str]:
     """Environment of a process that a test starts: nothing of the developer's, and the test's default database."""
-    kept = ("PATH", "HOME", "LANG", "TMPDIR", "PYTHONPATH", "VIRTUAL_ENV")
-    return {
-        **{name: os.environ[name] for name in kept if name in os.environ},
-        "DJANGO_SETTINGS_MODULE": "lemline_site.settings",
-        "DATABASE_URL": settings.LEMLINE.database.url,
-        "LEMLINE_CONFIG": os.devnull,
-        "LEMLINE_DATA_DIR": str(tmp_path / "data"),
-        "LEMLINE_SECRET_KEY": settings.SECRET_KEY,
-        "LEMLINE_HTTP_PRIVATE_ADDRESSES": "loopback",
-        "PYTHONDONTWRITEBYTECODE": "1",
-    }
+    return processes.environment(tmp_path)
 
 
 def _number(worker_id: str) -> int:

@@ -1,0 +1,95 @@
+"""Installations for a module of tests: one on PostgreSQL and Redis, and one on RabbitMQ."""
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+
+import pytest
+import redis
+from django.conf import settings
+from pytest_django.plugin import DjangoDbBlocker
+
+from tests import databases, processes
+from tests.crash.harness import KEY, LEASE_SECONDS, SERVED, Commands, Installation
+from tests.crash.stub import Stub
+from workflows.runtime import accounts
+
+Open = Callable[..., contextlib.AbstractContextManager[Installation]]
+
+
+@pytest.fixture(scope="module")
+def stub() -> Iterator[Stub]:
+    """The service that workflows of this module call."""
+    service = Stub()
+    yield service
+    service.close()
+
+
+@pytest.fixture(scope="module")
+def open_installation(
+    tmp_path_factory: pytest.TempPathFactory, worker_id: str, django_db_blocker: DjangoDbBlocker
+) -> Open:
+    """Open an installation on a database that exists: `with open_installation(url, commands, **environment)`."""
+
+    @contextlib.contextmanager
+    def opened(database: str, commands: Commands, **more: str) -> Iterator[Installation]:
+        before = settings.LEMLINE.database.url
+        folder = tmp_path_factory.mktemp("installation")
+        with django_db_blocker.unblock():
+            databases.use(database)
+            databases.migrate()
+            accounts.ensure_api_key(KEY)
+            environment = {
+                **processes.environment(folder),
+                "LEMLINE_ACTIVITIES": "tests.crash.plug",
+                "LEMLINE_EXECUTION_LEASE": f"{LEASE_SECONDS}s",
+                "LEMLINE_DEV_API_KEY": KEY,
+                **more,
+            }
+            installation = Installation(folder, environment, commands)
+            try:
+                installation.open()
+                yield installation
+            finally:
+                installation.close()
+                databases.use(before)
+
+    return opened
+
+
+@pytest.fixture(scope="module")
+def database(postgresql_server: str, worker_id: str) -> Iterator[str]:
+    """URL of an empty database on PostgreSQL."""
+    name = f"test_crash_{worker_id}_{os.getpid()}"
+    yield databases.create(postgresql_server, name)
+    databases.drop(postgresql_server, name)
+
+
+@pytest.fixture(scope="module")
+def redis_urls(redis_server: str, worker_id: str) -> tuple[str, str]:
+    """URLs of two empty Redis databases, for messages and for what may be forgotten."""
+    first = 2 * (0 if worker_id == "master" else int(worker_id.removeprefix("gw")) % 8)
+    urls = (f"{redis_server}/{first}", f"{redis_server}/{first + 1}")
+    for url in urls:
+        with redis.Redis.from_url(url) as connection:
+            connection.flushdb()
+    return urls
+
+
+@pytest.fixture(scope="module")
+def installation(open_installation: Open, database: str, redis_urls: tuple[str, str]) -> Iterator[Installation]:
+    """One process per role on PostgreSQL and Redis."""
+    broker, cache = redis_urls
+    settings = {"BROKER_URL": broker, "CACHE_URL": cache, "LEMLINE_MESSAGING_VISIBILITY_TIMEOUT": "4s"}
+    with open_installation(database, SERVED, **settings) as opened:
+        yield opened
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: "pytest.CallInfo[None]"):
+    """A failure shows what the processes wrote."""
+    report = yield
+    installation = getattr(item, "funcargs", {}).get("installation")
+    if report.failed and isinstance(installation, Installation):
+        report.sections.append(("processes", installation.logs()))
+    return report
