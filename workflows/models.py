@@ -9,8 +9,9 @@ import uuid
 from datetime import datetime
 from typing import Self
 
-from django.db import models
+from django.db import connections, models
 from django.db.models import Q
+from django.db.models.expressions import RawSQL
 
 OPEN_STATUSES = ("pending", "running", "waiting", "suspended")
 FINAL_STATUSES = ("completed", "faulted", "cancelled")
@@ -25,12 +26,17 @@ class DefinitionQuerySet(models.QuerySet["Definition"]):
 
     def versions_of(self, namespace: str, name: str) -> Self:
         """Every current version of one workflow, the highest first."""
+        if "\x00" in namespace + name:
+            # No name has one, and PostgreSQL does not even compare with it.
+            return self.none()
         return self.current().filter(namespace=namespace, name=name).order_by("-version_key")
 
     def named(self, namespace: str, name: str, version: str = "latest") -> "Definition | None":
         """The current row of one version, or of the highest one; None when there is none."""
         versions = self.versions_of(namespace, name)
-        return versions.first() if version == "latest" else versions.filter(version=version).first()
+        if version == "latest":
+            return versions.first()
+        return None if "\x00" in version else versions.filter(version=version).first()
 
 
 class Definition(models.Model):
@@ -75,6 +81,13 @@ class InstanceQuerySet(models.QuerySet["Instance"]):
     def open(self) -> Self:
         """Those that have not ended."""
         return self.filter(status__in=OPEN_STATUSES)
+
+    def labelled(self, key: str, value: str) -> Self:
+        """Those with a label. Django's own look-ups read keys as paths: `0`, `a__b` and `in` are labels here."""
+        if connections[self.db].vendor == "postgresql":
+            return self.filter(labels__contains={key: value})
+        member = f"EXISTS (SELECT 1 FROM json_each({Instance._meta.db_table}.labels) WHERE key = %s AND value = %s)"
+        return self.filter(RawSQL(member, (key, value), output_field=models.BooleanField()))
 
     def ended_before(self, moment: datetime) -> Self:
         """Those old enough for retention."""

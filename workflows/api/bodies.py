@@ -87,3 +87,10 @@ def parse(body: Json, schema: type[Body]) -> Body:
 def answer(value: Json, *, status: int = 200, headers: Mapping[str, str] | None = None) -> HttpResponse:
     """Return JSON with every number as it was given."""
     return HttpResponse(jsontext.encode(value), status=status, content_type="application/json", headers=headers)
+
+
+def no_content() -> HttpResponse:
+    """Return an answer without a body, and so without a type of it."""
+    response = HttpResponse(status=204)
+    del response["Content-Type"]
+    return response

@@ -7,7 +7,7 @@ from ninja import Query, Router
 from workflows import models
 from workflows.api import schemas
 from workflows.api.access import EDITOR, VIEWER, actor_of, caller_of, require
-from workflows.api.bodies import answer, check_json, read_body
+from workflows.api.bodies import answer, check_json, no_content, read_body
 from workflows.api.schemas import answers
 from workflows.dsl.jsontext import Json
 from workflows.runtime import operations
@@ -84,7 +84,7 @@ def delete(
 ) -> HttpResponse:
     """Refused while instances of it are open, unless forced; those keep their definition."""
     operations.delete_definition(namespace, name, version, actor=actor_of(request), force=params.force)
-    return HttpResponse(status=204)
+    return no_content()
 
 
 def _item(definition: models.Definition) -> dict[str, Json]:

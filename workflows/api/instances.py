@@ -9,7 +9,7 @@ from ninja import Query, Router
 from workflows.api import schemas
 from workflows.api.access import OPERATOR, VIEWER, actor_of
 from workflows.api.bodies import Body, answer, check_json, parse, read_body
-from workflows.api.schemas import answers, body_of
+from workflows.api.schemas import answers, body_of, without_parameters
 from workflows.dsl import jsontext
 from workflows.runtime import operations
 from workflows.runtime.errors import NotFoundError
@@ -60,7 +60,8 @@ def history(request: HttpRequest, instance_id: str, params: Query[schemas.PagePa
 @router.post(
     "/{instance_id}/suspend", auth=OPERATOR, response=ONE, openapi_extra=body_of(schemas.SuspendBody), summary="Suspend"
 )
-def suspend(request: HttpRequest, instance_id: str, params: Query[schemas.NoParams]) -> HttpResponse:
+@without_parameters
+def suspend(request: HttpRequest, instance_id: str) -> HttpResponse:
     """Nothing new is begun until `resume`, or until `resumeAfter` has passed."""
     wanted, body = instance_key(instance_id), _read(request, schemas.SuspendBody)
     view = operations.suspend(wanted, actor=actor_of(request), reason=body.reason, resume_after=body.resume_after)
@@ -70,7 +71,8 @@ def suspend(request: HttpRequest, instance_id: str, params: Query[schemas.NoPara
 @router.post(
     "/{instance_id}/resume", auth=OPERATOR, response=ONE, openapi_extra=body_of(schemas.ReasonBody), summary="Resume"
 )
-def resume(request: HttpRequest, instance_id: str, params: Query[schemas.NoParams]) -> HttpResponse:
+@without_parameters
+def resume(request: HttpRequest, instance_id: str) -> HttpResponse:
     """Goes on where `suspend` held it."""
     wanted, body = instance_key(instance_id), _read(request, schemas.ReasonBody)
     return show(operations.resume(wanted, actor=actor_of(request), reason=body.reason))
@@ -79,7 +81,8 @@ def resume(request: HttpRequest, instance_id: str, params: Query[schemas.NoParam
 @router.post(
     "/{instance_id}/cancel", auth=OPERATOR, response=ONE, openapi_extra=body_of(schemas.ReasonBody), summary="Cancel"
 )
-def cancel(request: HttpRequest, instance_id: str, params: Query[schemas.NoParams]) -> HttpResponse:
+@without_parameters
+def cancel(request: HttpRequest, instance_id: str) -> HttpResponse:
     """Ends it now; work that is under way is stopped."""
     wanted, body = instance_key(instance_id), _read(request, schemas.ReasonBody)
     return show(operations.cancel(wanted, actor=actor_of(request), reason=body.reason))
@@ -88,7 +91,8 @@ def cancel(request: HttpRequest, instance_id: str, params: Query[schemas.NoParam
 @router.post(
     "/{instance_id}/retry", auth=OPERATOR, response=ONE, openapi_extra=body_of(schemas.RetryBody), summary="Retry"
 )
-def retry(request: HttpRequest, instance_id: str, params: Query[schemas.NoParams]) -> HttpResponse:
+@without_parameters
+def retry(request: HttpRequest, instance_id: str) -> HttpResponse:
     """Runs a faulted or cancelled one again: from the failed task, the beginning or a position."""
     wanted, body = instance_key(instance_id), _read(request, schemas.RetryBody)
     edited = jsontext.encode(body.input) if "input" in body.model_fields_set else None

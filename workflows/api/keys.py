@@ -1,13 +1,13 @@
 """`/keys`: API keys. The key itself is answered once, when it is made."""
 
 from django.http import HttpRequest, HttpResponse
-from ninja import Query, Router
+from ninja import Router
 
 from workflows import models
 from workflows.api import schemas
 from workflows.api.access import ADMIN, actor_of
-from workflows.api.bodies import answer, check_json, parse, read_body
-from workflows.api.schemas import answers, body_of
+from workflows.api.bodies import answer, check_json, no_content, parse, read_body
+from workflows.api.schemas import answers, body_of, without_parameters
 from workflows.dsl.jsontext import Json
 from workflows.runtime import accounts
 from workflows.runtime.views import instant
@@ -18,7 +18,8 @@ router = Router(tags=["keys"])
 
 
 @router.get("", auth=ADMIN, response=answers({200: schemas.KeysAnswer}), summary="List API keys")
-def list_keys(request: HttpRequest, params: Query[schemas.NoParams]) -> HttpResponse:
+@without_parameters
+def list_keys(request: HttpRequest) -> HttpResponse:
     """All that the caller may manage, revoked ones included."""
     return answer({"items": [_item(key) for key in accounts.list_keys(actor=actor_of(request))], "next": None})
 
@@ -30,7 +31,8 @@ def list_keys(request: HttpRequest, params: Query[schemas.NoParams]) -> HttpResp
     openapi_extra=body_of(schemas.KeyBody, required=True),
     summary="Make an API key",
 )
-def create_key(request: HttpRequest, params: Query[schemas.NoParams]) -> HttpResponse:
+@without_parameters
+def create_key(request: HttpRequest) -> HttpResponse:
     """Keep the `key` of the answer: it cannot be shown again."""
     body = parse(check_json(read_body(request, BODY_LIMIT_BYTES, "fixed")), schemas.KeyBody)
     made = accounts.create_key(
@@ -41,10 +43,11 @@ def create_key(request: HttpRequest, params: Query[schemas.NoParams]) -> HttpRes
 
 
 @router.delete("/{key_id}", auth=ADMIN, response=answers({204: None}), summary="Revoke an API key")
-def revoke_key(request: HttpRequest, key_id: str, params: Query[schemas.NoParams]) -> HttpResponse:
+@without_parameters
+def revoke_key(request: HttpRequest, key_id: str) -> HttpResponse:
     """By number or prefix; takes effect everywhere within a second."""
     accounts.revoke_key(key_id, actor=actor_of(request))
-    return HttpResponse(status=204)
+    return no_content()
 
 
 def _item(key: models.ApiKey) -> dict[str, Json]:

@@ -5,10 +5,13 @@ a workflow's value and the caller.
 """
 
 import re
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from functools import wraps
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
+from django.http import HttpRequest, HttpResponse
 from pydantic import (
     AfterValidator,
     AliasGenerator,
@@ -28,6 +31,7 @@ MAX_WAIT_SECONDS = 60
 MAX_PAGE = 500
 
 _LABEL = re.compile(r"[^:\s][^:]*:.*", re.DOTALL)
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\d\D.+|\d{4}-\d\d-\d\d")
 
 
 def _label(text: str) -> str:
@@ -36,8 +40,24 @@ def _label(text: str) -> str:
     return text
 
 
-def _aware(moment: datetime) -> datetime:
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+def _moment_text(value: Json) -> Json:
+    """A number would be taken for seconds since 1970, and a year for one."""
+    if not isinstance(value, str) or not _MOMENT.fullmatch(value):
+        raise ValueError("a time is ISO 8601 text, such as 2026-01-31T12:00:00Z")
+    return value
+
+
+def _utc(moment: datetime) -> datetime:
+    try:
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("a time lies in the years 1 to 9999") from error
+
+
+def _without_nul(text: str) -> str:
+    if "\x00" in text:
+        raise ValueError("a NUL is not possible here")
+    return text
 
 
 def _duration_text(value: Json) -> Json:
@@ -52,10 +72,11 @@ def labels_of(texts: list[str]) -> dict[str, str]:
 
 
 Label = Annotated[str, AfterValidator(_label)]
-Moment = Annotated[datetime, AfterValidator(_aware)]
+Moment = Annotated[datetime, BeforeValidator(_moment_text), AfterValidator(_utc)]
 """ISO 8601; UTC when it says nothing else."""
 
 IsoDuration = Annotated[timedelta, BeforeValidator(_duration_text)]
+Text = Annotated[str, AfterValidator(_without_nul)]
 WaitSeconds = Annotated[float, Field(ge=0, le=MAX_WAIT_SECONDS, allow_inf_nan=False)]
 Priority = Annotated[int, Field(description="1 is the most urgent; `lemline.execution.prioritization.levels`")]
 
@@ -69,21 +90,41 @@ class Params(BaseModel):
     @classmethod
     def refuse_unknown(cls, data: Json, info: ValidationInfo) -> Json:
         """Compare with the query itself, since the framework hands over known names only."""
-        if info.context is None:
-            return data
-        names = {field.alias or name for name, field in cls.model_fields.items()}
-        unknown = [name for name in info.context["request"].GET if name not in names]
-        if unknown:
-            allowed = sorted(names)
-            raise InvalidRequestError(
-                f"There is no parameter {', '.join(unknown)} here; allowed: {', '.join(allowed) or 'none'}.",
-                errors=tuple({"parameter": name, "message": "unknown", "allowed": allowed} for name in unknown),
-            )
+        if info.context is not None:
+            query = info.context["request"].GET
+            _refuse_unknown(query, frozenset(field.alias or name for name, field in cls.model_fields.items()))
+            _refuse_nul(query.lists())
         return data
 
 
-class NoParams(Params):
-    """A route without parameters."""
+def _refuse_unknown(given: Iterable[str], names: frozenset[str]) -> None:
+    unknown = [name for name in given if name not in names]
+    if unknown:
+        allowed = sorted(names)
+        raise InvalidRequestError(
+            f"There is no parameter {', '.join(unknown)} here; allowed: {', '.join(allowed) or 'none'}.",
+            errors=tuple({"parameter": name, "message": "unknown", "allowed": allowed} for name in unknown),
+        )
+
+
+def _refuse_nul(given: Iterable[tuple[str, list[str]]]) -> None:
+    found = [name for name, values in given if any("\x00" in value for value in values)]
+    if found:
+        raise InvalidRequestError(
+            f"A NUL is not possible in {', '.join(found)}.",
+            errors=tuple({"parameter": name, "message": "a NUL is not possible here"} for name in found),
+        )
+
+
+def without_parameters(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """Have a route refuse every parameter of a query: the framework cannot read a `Params` without fields."""
+
+    @wraps(view)
+    def checked(request: HttpRequest, **path: str) -> HttpResponse:
+        _refuse_unknown(request.GET, frozenset())
+        return view(request, **path)
+
+    return checked
 
 
 class PageParams(Params):
@@ -110,7 +151,7 @@ class DefinitionsParams(PageParams):
 class DefinitionParams(Params):
     """Of one definition."""
 
-    format: Annotated[str, Field(pattern="^(yaml|json)$")] | None = None
+    format: Literal["yaml", "json"] | None = None
 
 
 class ForceParams(Params):
@@ -160,9 +201,9 @@ class Body(BaseModel):
 class WorkflowRef(Body):
     """Which definition."""
 
-    namespace: str
-    name: str
-    version: str | None = None
+    namespace: Text
+    name: Text
+    version: Text | None = None
 
 
 class StartBody(Body):
@@ -170,7 +211,7 @@ class StartBody(Body):
 
     workflow: WorkflowRef
     input: Any = None
-    priority: Priority | None = None
+    priority: Annotated[Priority, Field(strict=True)] | None = None
     labels: dict[str, str] = {}
     id: UUID | None = None
     start_at: Moment | None = None
@@ -179,7 +220,7 @@ class StartBody(Body):
 class ReasonBody(Body):
     """Why."""
 
-    reason: Annotated[str, Field(max_length=2000)] = ""
+    reason: Annotated[Text, Field(max_length=2000)] = ""
 
 
 class SuspendBody(ReasonBody):
@@ -191,16 +232,16 @@ class SuspendBody(ReasonBody):
 class RetryBody(ReasonBody):
     """Where to go on, and with what."""
 
-    from_: Annotated[str, Field(alias="from", pattern="^(failed|beginning|/.*)$")] = "failed"
+    from_: Annotated[Text, Field(alias="from", pattern="^(failed|beginning|/.*)$")] = "failed"
     input: Any = None
 
 
 class KeyBody(Body):
     """A new API key."""
 
-    name: Annotated[str, Field(min_length=1, max_length=150)]
-    role: Annotated[str, Field(pattern="^(viewer|operator|editor|admin)$")]
-    namespaces: list[str] = []
+    name: Annotated[Text, Field(min_length=1, max_length=150)]
+    role: Literal["viewer", "operator", "editor", "admin"]
+    namespaces: list[Annotated[Text, Field(min_length=1, max_length=63)]] = []
     expires_at: Moment | None = None
 
 

@@ -34,20 +34,42 @@ def _build() -> NinjaAPI:
 
 
 def _door(view: View) -> View:
-    """Answer `HEAD` as `GET`, whose body the server drops, and a wrong method as a problem."""
+    """Answer `HEAD` as `GET` without its body, a wrong method as a problem, and a NUL in the path as nothing there."""
 
     @wraps(view)
     def door(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponseBase:
-        if request.method == "HEAD":
+        if "\x00" in request.path_info:
+            return refuse(request) or problems.not_found(request)
+        is_head = request.method == "HEAD"
+        if is_head:
             request.method = "GET"
         response = view(request, *args, **kwargs)
-        if not isinstance(response, HttpResponseNotAllowed):
-            return response
-        refusal = refuse(request)
-        allowed = ", ".join(sorted(response["Allow"].split(", ")))
-        return refusal if refusal is not None else problems.method_not_allowed(request, allowed)
+        if isinstance(response, HttpResponseNotAllowed):
+            response = _not_allowed(request, response["Allow"].split(", "))
+        return _without_body(response) if is_head else response
 
     return door
+
+
+def _not_allowed(request: HttpRequest, methods: list[str]) -> HttpResponse:
+    allowed = {*methods, *(("HEAD",) if "GET" in methods else ())}
+    return refuse(request) or problems.method_not_allowed(request, ", ".join(sorted(allowed)))
+
+
+def _without_body(response: HttpResponseBase) -> HttpResponseBase:
+    """Servers send what they are given: after an answer to `HEAD` it would be read as the next answer."""
+    if isinstance(response, HttpResponse):
+        response["Content-Length"] = str(len(response.content))
+        response.content = b""
+    return response
+
+
+def _get_only(view: View) -> View:
+    @wraps(view)
+    def only(request: HttpRequest) -> HttpResponseBase:
+        return view(request) if request.method == "GET" else problems.method_not_allowed(request, "GET, HEAD")
+
+    return only
 
 
 _STARTS: dict[str, Callable[..., HttpResponse]] = {
@@ -69,6 +91,8 @@ def _with_door(api: NinjaAPI, pattern: URLPattern | URLResolver) -> URLPattern |
 _api = _build()
 _patterns, _app, _namespace = _api.urls
 
+_nothing = viewers_only(problems.not_found)
+
 _HEALTH: dict[str, View] = {
     "health": health.health,
     "health/live": health.live,
@@ -79,7 +103,9 @@ _HEALTH: dict[str, View] = {
 }
 
 urlpatterns = [
+    # Not the id of an instance.
+    path("api/v1/instances/bulk", _door(_nothing)),
     path("api/v1/", include(([_with_door(_api, pattern) for pattern in _patterns], _app), namespace=_namespace)),
-    re_path(r"^api/", viewers_only(problems.not_found)),
-    *(path(prefix + route, _door(view)) for prefix in ("", "q/") for route, view in _HEALTH.items()),
+    re_path(r"^api/", _door(_nothing)),
+    *(path(prefix + route, _door(_get_only(view))) for prefix in ("", "q/") for route, view in _HEALTH.items()),
 ]

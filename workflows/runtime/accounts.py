@@ -74,8 +74,13 @@ def create_key(
         expires_at: Aware; None for never.
 
     Raises:
-        InvalidRequestError: No such role, or a namespace that is not the actor's to give.
+        InvalidRequestError: No such role, a namespace that is not the actor's to give, or a time gone by.
     """
+    if expires_at is not None and expires_at <= timezone.now():
+        message = "this time has gone by"
+        raise InvalidRequestError(
+            f"{message}: {expires_at.isoformat()}", errors=({"pointer": "/expiresAt", "message": message},)
+        )
     allowed = _namespaces_to_give(frozenset(namespaces), actor.namespaces)
     text = f"{_KEY_START}{secrets.token_hex(4)}_{secrets.token_urlsafe(32)}"
     with transaction.atomic():

@@ -1,4 +1,4 @@
-"""Lists of instances and histories: filters, pages and their cursors."""
+"""Lists of instances: filters, pages and their cursors."""
 
 import base64
 import binascii
@@ -7,21 +7,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic, TypeVar
-from uuid import UUID
 
 from django.db.models import Q
 
 from workflows import models
-from workflows.dsl.jsontext import Json, decode
 from workflows.engine import decode_state
 from workflows.runtime.audit import Actor
 from workflows.runtime.errors import InvalidRequestError
 from workflows.runtime.records import unpack
-from workflows.runtime.views import InstanceView, instant
+from workflows.runtime.views import InstanceView
 
 T = TypeVar("T")
 
 SYNONYMS = {"active": "running", "failed": "faulted", "terminated": "cancelled"}
+_ID = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 STATUSES = (*models.OPEN_STATUSES, *models.FINAL_STATUSES)
 
 
@@ -32,14 +31,6 @@ class Page(Generic[T]):
     items: list[T]
     next: str | None
     """Cursor of the next part; None at the end."""
-
-
-@dataclass(frozen=True)
-class HistoryView:
-    """What happened to an instance."""
-
-    tasks: Page[dict[str, Json]]
-    phases: list[dict[str, Json]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,15 +61,18 @@ def after_cursor(cursor: str, pattern: str) -> str:
     except (binascii.Error, ValueError):
         text = ""
     if not re.fullmatch(pattern, text):
-        raise InvalidRequestError("the cursor is not one that a list gave", errors=({"parameter": "cursor"},))
+        message = "the cursor is not one that this list gave"
+        raise InvalidRequestError(message, errors=({"parameter": "cursor", "message": message},))
     return text
 
 
 def read_instances(wanted: InstanceFilter, *, actor: Actor, limit: int, cursor: str | None) -> Page[InstanceView]:
     """Return instances, the newest first."""
     rows = models.Instance.objects.filter(_conditions(wanted, actor))
+    for key, value in wanted.labels.items():
+        rows = rows.labelled(key, value)
     if cursor:
-        rows = rows.filter(pk__lt=after_cursor(cursor, r"[0-9a-f-]{36}"))
+        rows = rows.filter(pk__lt=after_cursor(cursor, _ID))
     found = list(rows.order_by("-pk")[: limit + 1])
     more = cursor_of(str(found[limit - 1].pk)) if len(found) > limit else None
     return Page(items=list(_views(found[:limit])), next=more)
@@ -101,8 +95,6 @@ def _conditions(wanted: InstanceFilter, actor: Actor) -> Q:
         conditions &= Q(created_at__lt=wanted.until)
     if wanted.error:
         conditions &= Q(problem_type=wanted.error) | Q(problem_type__endswith=f"/{wanted.error}")
-    for key, value in wanted.labels.items():
-        conditions &= Q(**{f"labels__{key}": value}) if "__" not in key else Q(labels__contains={key: value})
     return conditions
 
 
@@ -144,59 +136,3 @@ def instance_view(row: models.Instance, stored: bytes | None) -> InstanceView:
 
 def _bytes(value: Any) -> bytes | None:
     return None if value is None else bytes(value)
-
-
-def read_history(instance_id: UUID, *, limit: int, cursor: str | None) -> HistoryView:
-    """Return ended runs in the order of their start, then those that go on; and every phase."""
-    rows = models.History.objects.filter(instance=instance_id, is_phase=False).order_by("started_at", "pk")
-    skip = int(after_cursor(cursor, r"\d+")) if cursor else 0
-    found = list(rows[skip : skip + limit + 1])
-    tasks = [_run(row, instance_id) for row in found[:limit]]
-    more = cursor_of(str(skip + limit)) if len(found) > limit else None
-    if more is None:
-        tasks.extend(_running(instance_id))
-        tasks.sort(key=lambda task: str(task["startedAt"]))
-    phases = models.History.objects.filter(instance=instance_id, is_phase=True).order_by("step", "ordinal")
-    return HistoryView(tasks=Page(items=tasks, next=more), phases=[_phase(row) for row in phases])
-
-
-def _run(row: models.History, instance_id: UUID) -> dict[str, Json]:
-    task: dict[str, Json] = {
-        "position": row.position, "name": row.name, "kind": row.kind, "status": row.status, "attempt": row.attempt,
-        "startedAt": instant(row.started_at), "endedAt": instant(row.ended_at), "pool": row.pool or None,
-        "worker": row.worker or None,
-    }  # fmt: skip
-    if row.iteration is not None:
-        task["iteration"] = row.iteration
-    for name, value in (("input", row.input), ("output", row.output), ("error", row.problem)):
-        if value is not None:
-            task[name] = _referred(decode(bytes(value)), instance_id)
-    return task
-
-
-def _referred(value: Json, instance_id: UUID) -> Json:
-    if isinstance(value, dict) and value.get("$truncated") is True and value.get("href") == "":
-        return {**value, "href": f"/api/v1/instances/{instance_id}"}
-    return value
-
-
-def _running(instance_id: UUID) -> Iterable[dict[str, Json]]:
-    found = models.Checkpoint.objects.filter(instance=instance_id, parked=False).values_list("state", "input").first()
-    if found is None:
-        return
-    state = decode_state(unpack(bytes(found[0])), bytes(found[1]))
-    for frame in state.running_tasks():
-        yield {
-            "position": frame.position, "name": frame.position.rpartition("/")[2], "kind": "", "status": "running",
-            "attempt": frame.attempt, "startedAt": instant(frame.started_at), "endedAt": None, "pool": None,
-            "worker": None, "input": decode(frame.raw.text),
-        }  # fmt: skip
-
-
-def _phase(row: models.History) -> dict[str, Json]:
-    phase: dict[str, Json] = {"status": row.status, "at": instant(row.ended_at)}
-    if row.reason:
-        phase["reason"] = row.reason
-    if row.by:
-        phase["by"] = row.by
-    return phase

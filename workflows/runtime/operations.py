@@ -28,7 +28,8 @@ from workflows.runtime.errors import (
     TooLargeError,
     UnavailableError,
 )
-from workflows.runtime.listing import HistoryView, InstanceFilter, Page, instance_view, read_history, read_instances
+from workflows.runtime.histories import HistoryView, is_left_out, read_history
+from workflows.runtime.listing import InstanceFilter, Page, instance_view, read_instances
 from workflows.runtime.ports import Outcome
 from workflows.runtime.process import current
 from workflows.runtime.records import Birth
@@ -204,8 +205,8 @@ def list_instances(wanted: InstanceFilter, *, actor: Actor, limit: int, cursor: 
 
 def history(instance_id: UUID, *, actor: Actor, limit: int, cursor: str | None) -> HistoryView:
     """Return what happened to an instance."""
-    _find(instance_id, actor)
-    return read_history(instance_id, limit=limit, cursor=cursor)
+    row = _find(instance_id, actor)
+    return read_history(row, lookup=current().definitions.get, limit=limit, cursor=cursor)
 
 
 def suspend(
@@ -213,11 +214,19 @@ def suspend(
 ) -> InstanceView:
     """Have an instance begin nothing new; with `resume_after`, for so long."""
     now = current().clock.now()
-    resume_at = None if resume_after is None else now + resume_after
+    resume_at = None if resume_after is None else _later(now, resume_after)
     fact = facts.SuspendRequested(at=now, reason=reason, by=actor.name, resume_at=resume_at)
     return _apply(
         "suspend", instance_id, fact, actor, reason, from_=("pending", "running", "waiting"), there=("suspended",)
     )
+
+
+def _later(now: datetime, duration: timedelta) -> datetime:
+    try:
+        return now + duration
+    except OverflowError as error:
+        message = "that is after the year 9999"
+        raise InvalidRequestError(message, errors=({"pointer": "/resumeAfter", "message": message},)) from error
 
 
 def resume(instance_id: UUID, *, actor: Actor, reason: str = "") -> InstanceView:
@@ -249,6 +258,7 @@ def retry(
     Raises:
         OperationRefusedError: It is neither faulted nor cancelled, or the position cannot be entered.
     """
+    _must_allow("retry", _find(instance_id, actor), ("faulted", "cancelled"))
     given = _recorded_input(instance_id, source) if input is None else decode(input)
     fact = facts.RetryRequested(at=current().clock.now(), source=source, input=given, reason=reason, by=actor.name)
     return _apply("retry", instance_id, fact, actor, reason, from_=("faulted", "cancelled"), there=())
@@ -261,7 +271,10 @@ def _recorded_input(instance_id: UUID, source: str) -> object:
     last = runs.order_by("-step", "-ordinal").values_list("input", flat=True).first()
     if last is None:
         raise OperationRefusedError(f"no run of {source} is recorded; give the input to enter it with")
-    return decode(bytes(last))
+    given = decode(bytes(last))
+    if is_left_out(given):
+        raise OperationRefusedError(f"the input of {source} was too large for the history; give it")
+    return given
 
 
 def _apply(
@@ -275,11 +288,11 @@ def _apply(
     there: tuple[str, ...],
 ) -> InstanceView:
     """Apply an operator's fact to an instance whose phase allows it, and record who did it."""
+    _check_reason(reason)
     row = _find(instance_id, actor)
     if row.status in there:
         return _view(row)
-    if row.status not in from_:
-        raise OperationRefusedError(f"an instance that is {row.status} cannot {verb}; only {', '.join(from_)}")
+    _must_allow(verb, row, from_)
     answer = _Answer()
     current().stepper.submit(str(row.pk), fact, answer)
     if not answer.arrives(PATIENCE_SECONDS):
@@ -289,9 +302,26 @@ def _apply(
         raise outcome.error
     row = _find(instance_id, actor)
     if not outcome.changed and row.status not in there:
-        raise OperationRefusedError(f"an instance that is {row.status} cannot {verb}; only {', '.join(from_)}")
+        raise _refused(verb, row, from_)
     record(actor, f"instance.{verb}", str(row.pk), reason, fact.at)
     return _view(row)
+
+
+def _must_allow(verb: str, row: models.Instance, from_: tuple[str, ...]) -> None:
+    if row.status not in from_:
+        raise _refused(verb, row, from_)
+
+
+def _refused(verb: str, row: models.Instance, from_: tuple[str, ...]) -> OperationRefusedError:
+    return OperationRefusedError(
+        f"{verb} is not possible while the instance is {row.status}, only when it is {' or '.join(from_)}"
+    )
+
+
+def _check_reason(reason: str) -> None:
+    if "\x00" in reason:
+        message = "a NUL is not possible in a reason"
+        raise InvalidRequestError(message, errors=({"pointer": "/reason", "message": message},))
 
 
 def _find(instance_id: UUID | str, actor: Actor) -> models.Instance:

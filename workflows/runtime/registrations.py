@@ -7,6 +7,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 
 from workflows import dsl, models
 from workflows.runtime.audit import Actor, record
@@ -128,10 +129,22 @@ def list_definitions(
     if name:
         rows = rows.filter(name=name)
     if cursor:
-        rows = rows.filter(pk__gt=int(after_cursor(cursor, r"\d+")))
-    found = list(rows.order_by("pk")[: limit + 1])
-    more = cursor_of(str(found[limit - 1].pk)) if len(found) > limit else None
-    return Page(items=found[:limit], next=more)
+        rows = rows.filter(_after(*after_cursor(cursor, _PLACE).split("/")))
+    found = list(rows.order_by("namespace", "name", "-version_key")[: limit + 1])
+    return Page(items=found[:limit], next=_place(found[limit - 1]) if len(found) > limit else None)
+
+
+_PLACE = r"[^/\x00]+/[^/\x00]+/[^/\x00]+"
+
+
+def _place(row: models.Definition) -> str:
+    return cursor_of(f"{row.namespace}/{row.name}/{row.version_key}")
+
+
+def _after(namespace: str, name: str, key: str) -> Q:
+    """What follows a place in the list."""
+    later_name = Q(name__gt=name) | Q(name=name, version_key__lt=key)
+    return Q(namespace__gt=namespace) | Q(namespace=namespace) & later_name
 
 
 def delete_definition(namespace: str, name: str, version: str, *, actor: Actor, force: bool = False) -> None:
@@ -140,7 +153,10 @@ def delete_definition(namespace: str, name: str, version: str, *, actor: Actor, 
     Raises:
         NotFoundError: There is no such version.
         ConflictError: Instances of it are open.
+        InvalidRequestError: `latest`; said twice, it would delete two.
     """
+    if version == "latest":
+        raise InvalidRequestError("name the version to delete; `latest` is another one afterwards")
     row = find_definition(namespace, name, version, actor=actor)
     opened = models.Instance.objects.open().filter(definition=row).count()
     if opened and not force:
