@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -128,7 +129,7 @@ def _server() -> Iterator[int]:
         "RESTATE_ADMIN__BIND_PORT": str(ADMIN),
         "RESTATE_DISABLE_TELEMETRY": "true",
         "DO_NOT_TRACK": "1",
-        "RUST_LOG": "warn",
+        "RUST_LOG": "off",
     }
     command = [os.environ["RESTATE_SERVER"], "--base-dir", folder, "--bind-ip", "127.0.0.1", "--listen-mode", "tcp"]
     try:
@@ -141,16 +142,18 @@ def _server() -> Iterator[int]:
 
 @contextlib.contextmanager
 def _running(command: list[str], environment: dict[str, str] | None = None) -> Iterator[int]:
-    process = subprocess.Popen(command, env={**os.environ, **(environment or {})}, stdout=subprocess.DEVNULL)
+    given = {**os.environ, **(environment or {})}
+    process = subprocess.Popen(command, env=given, stdout=subprocess.DEVNULL, start_new_session=True)
     try:
         yield process.pid
     finally:
         process.terminate()
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        # Processes of its own that outlive it would keep its port, and a share of the machine.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def _await_answer(url: str) -> None:
