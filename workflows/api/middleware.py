@@ -15,7 +15,7 @@ class KeysFirst:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         """Resolve and call the view; below `/api/` every path has one."""
-        if "HTTP_AUTHORIZATION" not in request.META or not request.path_info.startswith("/api/"):
+        if not request.META.get("HTTP_AUTHORIZATION") or not request.path_info.startswith("/api/"):
             return self._get_response(request)
         request.resolver_match = match = resolve(request.path_info)
         response: HttpResponseBase = match.func(request, *match.args, **match.kwargs)

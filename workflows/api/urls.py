@@ -72,6 +72,8 @@ def _get_only(view: View) -> View:
     return only
 
 
+_nothing: View = viewers_only(problems.not_found)
+
 _STARTS: dict[str, Callable[..., HttpResponse]] = {
     "workflows/<namespace>/<name>/run": starts.run_latest,
     "workflows/<namespace>/<name>/<version>/run": starts.run_version,
@@ -81,7 +83,8 @@ _STARTS: dict[str, Callable[..., HttpResponse]] = {
 def _with_door(api: NinjaAPI, pattern: URLPattern | URLResolver) -> URLPattern | URLResolver:
     if not isinstance(pattern, URLPattern):
         return pattern
-    view = _door(pattern.callback)
+    # The framework's root has no access rule, and nothing is on it.
+    view = _door(_nothing if pattern.name == "api-root" else pattern.callback)
     start = _STARTS.get(str(pattern.pattern))
     if start is not None:
         view = shortcut(api, view, start, OPERATOR)
@@ -91,7 +94,6 @@ def _with_door(api: NinjaAPI, pattern: URLPattern | URLResolver) -> URLPattern |
 _api = _build()
 _patterns, _app, _namespace = _api.urls
 
-_nothing = viewers_only(problems.not_found)
 
 _HEALTH: dict[str, View] = {
     "health": health.health,

@@ -46,12 +46,12 @@ class JqSandbox:
         return answer[0] if answer else None
 
     def close(self) -> None:
-        """End the helpers that are free."""
-        with contextlib.suppress(queue.Empty):
-            while True:
-                helper = self._free.get_nowait()
-                if helper is not None:
-                    helper.kill()
+        """End the helpers that are free; who evaluates later starts others."""
+        free = [self._free.get() for _ in range(self._free.qsize())]
+        for helper in free:
+            if helper is not None:
+                helper.kill()
+            self._free.put(None)
 
 
 class _Helper:

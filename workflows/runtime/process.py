@@ -70,10 +70,8 @@ class Process:
         )
         limits = config.expressions
         # jq reads `~/.jq` into every program; only the helpers are kept from it.
-        set_sandbox(
-            JqSandbox(limits.helpers, limits.timeout.total_seconds(), limits.memory, config.limits.state),
-            everything=(Path.home() / ".jq").exists(),
-        )
+        self.sandbox = JqSandbox(limits.helpers, limits.timeout.total_seconds(), limits.memory, config.limits.state)
+        set_sandbox(self.sandbox, everything=(Path.home() / ".jq").exists())
         self._latest: dict[tuple[str, str, str], tuple[float, models.Definition | None]] = {}
 
     @property
@@ -137,6 +135,7 @@ def end() -> None:
         process, _current = _current, None
     if process is not None:
         process.stepper.stop()
+        process.sandbox.close()
 
 
 def _forget() -> None:
