@@ -28,19 +28,68 @@ _PRELUDE = (
 CACHE = 10_000
 """Compiled programs kept, some 4 kB each; compiling takes a millisecond."""
 
+LENGTH_LIMIT = 20_000
+TOKENS_LIMIT = 4_000
+"""jq's compiler takes quadratic time; up to here some hundred milliseconds at worst."""
+
+REPEATED_LIMIT = 100_000
+"""Characters that a constant text may be repeated to: jq calculates constants while it compiles."""
+
 _UNDEFINED = re.compile(r"\$(\w+) is not defined")
 
 
 def wrapped(text: str, names: Iterable[str]) -> str:
-    """Return the whole program. The line breaks matter: an expression may end in a comment."""
+    """Return the whole program.
+
+    The line breaks matter: an expression may end in a comment, and a backslash carries that to the next line.
+
+    Raises:
+        ValueError: The program would get out of its brackets, or cost too much to compile.
+    """
+    _inspect(text)
     bound = "".join(f".n.{name} as ${name} | " for name in names)
-    return f"{_PRELUDE}{bound}.v | (\n{text}\n) | tojson"
+    return f"{_PRELUDE}{bound}.v | (\n{text}\n\n) | tojson"
 
 
 @functools.lru_cache(CACHE)
 def compiled(text: str, names: tuple[str, ...]) -> jq._Program:
     """Return the compiled program; ValueError with jq's message when it does not compile."""
     return jq.compile(wrapped(text, names))
+
+
+def _inspect(text: str) -> None:
+    if len(text) > LENGTH_LIMIT:
+        raise ValueError(f"the expression has {len(text)} characters, over the limit of {LENGTH_LIMIT}")
+    if "\0" in text:
+        raise ValueError("a NUL character ends a program for jq")
+    outer = list(tokens(text))
+    found = list(everything(iter(outer)))
+    if len(found) > TOKENS_LIMIT:
+        raise ValueError(f"the expression has {len(found)} words, over the limit of {TOKENS_LIMIT}")
+    depth = 0
+    for token in outer:
+        depth += (token.text in _OPENERS) - (token.text in _CLOSERS)
+        if depth < 0:
+            raise ValueError(f"{token.text} closes a bracket that was never opened")
+    if _repeated(found) > REPEATED_LIMIT:
+        raise ValueError("a text is repeated too often")
+
+
+def _repeated(found: Iterable[Token]) -> float:
+    """Return how long a text may get by constants alone: in a run of them, lengths times the product of the numbers."""
+    longest, length, factor, multiplies = 0.0, 0, 1.0, False
+    for token in found:
+        if token.kind == "number":
+            factor *= max(1.0, float(token.text))
+        elif token.kind == "string":
+            length += len(token.text)
+        elif token.text in _ARITHMETIC:
+            multiplies = multiplies or token.text == "*"
+        else:
+            length, factor, multiplies = 0, 1.0, False
+        if multiplies:
+            longest = max(longest, length * factor)
+    return longest
 
 
 @functools.lru_cache(CACHE)
@@ -79,6 +128,10 @@ def _bound(found: list[Token]) -> set[str]:
             binder, ends = "", frozenset()
     return bound
 
+
+_OPENERS = frozenset("([{")
+_CLOSERS = frozenset(")]}")
+_ARITHMETIC = frozenset("()+-*/%")
 
 _BINDERS = {"as": frozenset({"|", "("}), "def": frozenset({":"})}
 """Words that bring in variables, and what ends their patterns."""

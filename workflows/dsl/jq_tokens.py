@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 _TOKEN = re.compile(
     r"""
-    (?P<space>\s+|\#[^\n]*)
+    (?P<space>\s+|\#(?:\\\r\n|\\.|[^\\\n])*\\?)
   | (?P<field>\.[A-Za-z_]\w*)
   | (?P<variable>\$\s*(?:[A-Za-z_]\w*::)*[A-Za-z_]\w*)
   | (?P<format>@\w+)
@@ -22,7 +22,7 @@ _TOKEN = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A word of a jq program."""
+    """A word of a jq program. A comment goes on where a backslash ends its line."""
 
     kind: str
     """`field`, `variable`, `format`, `number`, `name`, `operator`, `string`, or `bad`: no token of jq."""
@@ -65,14 +65,18 @@ def closing(text: str, start: int, opener: str = "{", closer: str = "}") -> int:
     Raises:
         UnterminatedError: It does not.
     """
+    *_, last = _until_closed(text, start, opener, closer)
+    return last.start
+
+
+def _until_closed(text: str, start: int, opener: str, closer: str) -> Iterator[Token]:
+    """Yield the tokens up to the bracket that closes, that included."""
     depth = 1
     for token in tokens(text, start):
-        if token.text == opener:
-            depth += 1
-        elif token.text == closer:
-            depth -= 1
-            if not depth:
-                return token.start
+        depth += (token.text == opener) - (token.text == closer)
+        yield token
+        if not depth:
+            return
     raise UnterminatedError(f"{opener} is never closed")
 
 
@@ -91,9 +95,12 @@ def _string(text: str, start: int) -> Token:
         if letter == '"':
             return Token("string", text[start : place + 1], start, place + 1, tuple(inner))
         if letter == "\\" and text[place + 1 : place + 2] == "(":
-            end = closing(text, place + 2, "(", ")")
-            inner.extend(token for token in tokens(text[:end], place + 2))
-            place = end + 1
+            try:
+                *within, last = _until_closed(text, place + 2, "(", ")")
+            except RecursionError:
+                raise UnterminatedError("texts stand within texts too deeply") from None
+            inner.extend(within)
+            place = last.end
         else:
             place += 2 if letter == "\\" else 1
     raise UnterminatedError("a string is never closed")

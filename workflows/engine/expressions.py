@@ -23,8 +23,9 @@ from workflows.dsl.expression import (
 )
 from workflows.dsl.jq_programs import compiled, free_variables, wrapped
 from workflows.dsl.jsontext import Json, decode, encode
-from workflows.engine.jq_bounds import INPUT_LIMIT, is_bounded
-from workflows.engine.jq_python import Evaluate, Fallback, translate
+from workflows.engine.jq_bounds import Growth, growth
+from workflows.engine.jq_python import Evaluate, translate
+from workflows.engine.jq_values import Fallback
 from workflows.engine.problems import Problem, ProblemError, problem
 
 Variables = Mapping[str, Json]
@@ -83,30 +84,30 @@ def sandbox_forbidden() -> Iterator[None]:
 class _Program:
     """A program and the way it is evaluated."""
 
-    __slots__ = ("_bounded", "_names", "python", "text")
+    __slots__ = ("_growth", "_names", "python", "text")
 
     def __init__(self, text: str) -> None:
         self.text = text
         self.python: Evaluate | None = translate(text)
         self._names: tuple[str, ...] | None = None
-        self._bounded = False
+        self._growth: Growth | None = None
 
     def results(self, value: Json, variables: Variables) -> tuple[Json, ...]:
         """Return the first result in a tuple, the empty one without any."""
         if self.python is not None:
             try:
                 return (self.python(value, variables),)
-            except Fallback:
+            except (Fallback, RecursionError):
                 pass
         return self._ask_jq(value, variables)
 
     def _ask_jq(self, value: Json, variables: Variables) -> tuple[Json, ...]:
         if self._names is None:
-            self._bounded = is_bounded(self.text)
+            self._growth = growth(self.text)
             self._names = free_variables(self.text)
         given = self._given(self._names, value, variables)
         try:
-            if self._bounded and not _distrustful and len(given) <= INPUT_LIMIT:
+            if self._is_safe_here(len(given)):
                 result = next(iter(compiled(self.text, self._names).input_text(given)), None)
             else:
                 result = self._ask_sandbox(self._names, given)
@@ -115,6 +116,9 @@ class _Program:
             raise ProblemError(self.problem(str(error))) from error
         except TimeoutError as error:
             raise ProblemError(self.problem(str(error))) from error
+
+    def _is_safe_here(self, size: int) -> bool:
+        return self._growth is not None and not _distrustful and self._growth.fits(size + len(self.text))
 
     def _ask_sandbox(self, names: tuple[str, ...], given: str) -> str | None:
         if _forbidden.get():

@@ -6,21 +6,18 @@ are its own. Numbers beyond 2^53, which jq rounds, are such a corner.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from decimal import Decimal
-from typing import Any
 
 from workflows.dsl.jq_tokens import Token, UnterminatedError, tokens
 from workflows.dsl.jsontext import Json, JsonError, decode
+from workflows.engine.jq_bounds import growth
+from workflows.engine.jq_values import COMPARISONS, CONSTANTS, EXACT, FUNCTIONS, SUMS, Fallback, exceeds, is_true
 
 Variables = Mapping[str, Json]
 Evaluate = Callable[[Json, Variables], Json]
 
-EXACT = 2**53
-"""Integers up to here are the same in jq as in Python."""
-
-
-class Fallback(Exception):  # noqa: N818  (control flow, not an error)
-    """These values are jq's business."""
+COPIES_FEW = 8
+COPIES_LIMIT = 500
+"""How often a program may put its input into its result: without a look, and at all."""
 
 
 class _Untranslatable(Exception):  # noqa: N818
@@ -33,9 +30,24 @@ def translate(text: str) -> Evaluate | None:
         parser = _Parser(list(tokens(text)))
         evaluate = parser.pipe()
         parser.expect_end()
-    except (_Untranslatable, UnterminatedError):
+    except (_Untranslatable, UnterminatedError, RecursionError):
         return None
-    return evaluate
+    known = growth(text)
+    if known is None or known.copies > COPIES_LIMIT:
+        return None
+    return evaluate if known.copies <= COPIES_FEW else _measured(evaluate)
+
+
+def _measured(evaluate: Evaluate) -> Evaluate:
+    """Leave to jq what would be written as more than it seems: `[., .] | [., .]` shares its parts in memory alone."""
+
+    def measured(value: Json, variables: Variables) -> Json:
+        result = evaluate(value, variables)
+        if exceeds(result):
+            raise Fallback
+        return result
+
+    return measured
 
 
 class _Parser:
@@ -98,7 +110,7 @@ class _Parser:
 
     def _comparison(self) -> Evaluate:
         left = self._sum()
-        compare = _COMPARISONS.get(self._peek())
+        compare = COMPARISONS.get(self._peek())
         if compare is None:
             return left
         self._place += 1
@@ -107,8 +119,8 @@ class _Parser:
 
     def _sum(self) -> Evaluate:
         left = self._postfix()
-        while self._peek() in _SUMS:
-            combine = _SUMS[self._take().text]
+        while self._peek() in SUMS:
+            combine = SUMS[self._take().text]
             left = _combined(combine, left, self._postfix())
         return left
 
@@ -150,7 +162,7 @@ class _Parser:
             case "field":
                 return _member(_identity, token.text[1:])
             case "variable":
-                return _variable(token.text[1:].strip())
+                return _variable(token.text[1:])
             case "number":
                 return _constant(_number(token.text))
             case "string":
@@ -176,12 +188,12 @@ class _Parser:
         raise _Untranslatable
 
     def _named(self, name: str) -> Evaluate:
-        if name in _CONSTANTS:
-            return _constant(_CONSTANTS[name])
+        if name in CONSTANTS:
+            return _constant(CONSTANTS[name])
         if name == "if":
             return self._if()
-        if name in _FUNCTIONS and self._peek() != "(":
-            function = _FUNCTIONS[name]
+        if name in FUNCTIONS and self._peek() != "(":
+            function = FUNCTIONS[name]
             return lambda value, _: function(value)
         raise _Untranslatable
 
@@ -197,14 +209,19 @@ class _Parser:
         else:
             self._expect("end")
             otherwise = _identity
-        return lambda value, variables: (then if _is_true(condition(value, variables)) else otherwise)(value, variables)
+        return lambda value, variables: (then if is_true(condition(value, variables)) else otherwise)(value, variables)
 
     def _array(self) -> Evaluate:
-        items: list[Evaluate] = []
-        while not self._skip("]"):
-            if items:
-                self._expect(",")
-            items.append(self.pipe())
+        if self._skip("]"):
+            return lambda _, __: []
+        items = [self._alternative()]
+        while self._skip(","):
+            items.append(self._alternative())
+        if len(items) == 1 and self._skip("|"):
+            # Of several, each would go through the pipe: the comma binds more tightly.
+            left, right = items[0], self.pipe()
+            items = [lambda value, variables: right(left(value, variables), variables)]
+        self._expect("]")
         return lambda value, variables: [item(value, variables) for item in items]
 
     def _object(self) -> Evaluate:
@@ -218,8 +235,10 @@ class _Parser:
     def _pair(self) -> tuple[str, Evaluate]:
         token = self._take()
         if token.kind == "variable":
-            name = token.text[1:].strip()
+            name = token.text[1:]
             return name, _variable(name)
+        if "::" in token.text and token.kind == "name":
+            raise _Untranslatable
         key = token.text if token.kind == "name" else _string(token)
         return key, self._alternative() if self._skip(":") else _member(_identity, key)
 
@@ -233,7 +252,7 @@ def _constant(constant: Json) -> Evaluate:
 
 
 def _variable(name: str) -> Evaluate:
-    if name in ("ENV", "__loc__", "__now", "__prog_args"):
+    if name in ("ENV", "__loc__", "__now", "__prog_args") or not name.isidentifier():
         raise _Untranslatable
 
     def read(value: Json, variables: Variables) -> Json:
@@ -282,106 +301,23 @@ def _string(token: Token) -> str:
     return str(text)
 
 
-def _number(text: str) -> int | Decimal:
-    number = decode(text) if not text.startswith(".") and not text.endswith(".") else None
-    if type(number) is int and number <= EXACT:
-        return number
+def _number(text: str) -> int:
+    if text.isdigit() and len(text) < 17 and int(text) <= EXACT:
+        return int(text)
     raise _Untranslatable
 
 
-def _is_true(value: Json) -> bool:
-    return value is not None and value is not False
-
-
 def _first(found: Json, right: Evaluate, value: Json, variables: Variables) -> Json:
-    return found if _is_true(found) else right(value, variables)
+    return found if is_true(found) else right(value, variables)
 
 
 def _either(left: Evaluate, right: Evaluate) -> Evaluate:
-    return lambda value, variables: _is_true(left(value, variables)) or _is_true(right(value, variables))
+    return lambda value, variables: is_true(left(value, variables)) or is_true(right(value, variables))
 
 
 def _both(left: Evaluate, right: Evaluate) -> Evaluate:
-    return lambda value, variables: _is_true(left(value, variables)) and _is_true(right(value, variables))
+    return lambda value, variables: is_true(left(value, variables)) and is_true(right(value, variables))
 
 
 def _combined(combine: Callable[[Json, Json], Json], left: Evaluate, right: Evaluate) -> Evaluate:
     return lambda value, variables: combine(left(value, variables), right(value, variables))
-
-
-def _equal(left: Json, right: Json) -> bool:
-    kind = type(left)
-    if kind is int and type(right) is int:
-        return _exact(left) == _exact(right)
-    if kind in _SCALARS and type(right) in _SCALARS:
-        return kind is type(right) and bool(left == right)
-    if kind in _KINDS and type(right) in _KINDS and _KINDS[kind] != _KINDS[type(right)]:
-        return False
-    raise Fallback
-
-
-def _less(left: Json, right: Json) -> bool:
-    if type(left) is int and type(right) is int:
-        return bool(_exact(left) < _exact(right))
-    if type(left) is str and type(right) is str:
-        return left < right
-    raise Fallback
-
-
-def _exact(number: int) -> int:
-    if -EXACT <= number <= EXACT:
-        return number
-    raise Fallback
-
-
-def _add(left: Json, right: Json) -> Json:
-    kind = type(left)
-    if kind is int and type(right) is int:
-        return _exact(_exact(left) + _exact(right))
-    if kind is type(right):
-        if kind is str or kind is list:
-            return left + right
-        if kind is dict:
-            return {**left, **right}
-    if left is None:
-        return right
-    if right is None:
-        return left
-    raise Fallback
-
-
-def _subtract(left: Json, right: Json) -> Json:
-    if type(left) is int and type(right) is int:
-        return _exact(_exact(left) - _exact(right))
-    raise Fallback
-
-
-def _length(value: Json) -> int:
-    if type(value) in (str, list, dict):
-        return len(value)
-    if value is None:
-        return 0
-    raise Fallback
-
-
-_SCALARS = frozenset({type(None), bool, str})
-_KINDS: Mapping[type[Any], str] = {
-    type(None): "null",
-    bool: "boolean",
-    int: "number",
-    Decimal: "number",
-    str: "string",
-    list: "array",
-    dict: "object",
-}
-_COMPARISONS: Mapping[str, Callable[[Json, Json], bool]] = {
-    "==": _equal,
-    "!=": lambda left, right: not _equal(left, right),
-    "<": _less,
-    ">": lambda left, right: _less(right, left),
-    "<=": lambda left, right: not _less(right, left),
-    ">=": lambda left, right: not _less(left, right),
-}
-_SUMS: Mapping[str, Callable[[Json, Json], Json]] = {"+": _add, "-": _subtract}
-_CONSTANTS: Mapping[str, Json] = {"true": True, "false": False, "null": None}
-_FUNCTIONS: Mapping[str, Callable[[Json], Json]] = {"not": lambda value: not _is_true(value), "length": _length}
