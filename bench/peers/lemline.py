@@ -48,12 +48,8 @@ def main(name: str, count: int) -> int:
     django.setup()
     with _workers(["maintenance", *[_POOLS[name]] * PROCESSES]) as pids:
         row = _measure(name, count, pids)
-    print(json.dumps({"peer": "lemline", "workload": name, "variant": _variant(), **row}))
+    print(json.dumps({"peer": "lemline", "workload": name, "variant": "default", **row}))
     return 0
-
-
-def _variant() -> str:
-    return f"continuation {os.environ.get('LEMLINE_EXECUTION_CONTINUATION', 'off')}"
 
 
 def _environment() -> dict[str, str]:

@@ -152,19 +152,6 @@ class Execution:
     """How long running activities may still take when a worker is told to stop. Shorter than what the one who stops
     it grants."""
 
-    continuation: Literal["off", "auto"] = "off"
-    """`off`: each activity is a job of its own. `auto`: the worker that ends an activity may begin the next of the same
-    instance and pool at once, within the slice below."""
-
-    slice_tasks: int = 16
-    """With `continuation=auto`: activities in a row before the pool's queue has its turn."""
-
-    slice_time: timedelta = timedelta(milliseconds=250)
-    """With `continuation=auto`: time after which the pool's queue has its turn."""
-
-    max_recoveries: int = 3
-    """Processes that may die on one activity before its instance is faulted and kept as a dead letter."""
-
     pools: Pools = field(default_factory=Pools)
     prioritization: Prioritization = field(default_factory=Prioritization)
 
@@ -179,23 +166,11 @@ class Limits:
     input: Bytes = Bytes(8 * _MIB)
     """The input of an instance."""
 
-    state: Bytes = Bytes(64 * _MIB)
-    """All that an instance carries. Above, it is faulted with a `runtime` problem."""
-
-    event: Bytes = Bytes(_MIB)
-    """One CloudEvent."""
-
-    events: int = 10_000
-    """CloudEvents in one request."""
-
     response: Bytes = Bytes(16 * _MIB)
     """The body of an HTTP response. Above, the call fails with a `communication` problem."""
 
     output: Bytes = Bytes(16 * _MIB)
     """What a script or a command may write to each of its outputs."""
-
-    shown: Bytes = Bytes(64 * _KIB)
-    """A value in lists and history; larger ones are answered as their size and a link."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -207,17 +182,6 @@ class History:
 
     max_value: Bytes = Bytes(64 * _KIB)
     """Inputs and outputs above are recorded by their size only."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Events:
-    """CloudEvents."""
-
-    scope: Literal["shared", "namespace"] = "shared"
-    """`shared`: one bus, an event is unique on it by source and id. `namespace`: each namespace has its own."""
-
-    retention: timedelta = timedelta(days=7)
-    """How long received events are kept."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -295,9 +259,6 @@ class Validation:
 class Workflow:
     """Instances and definitions."""
 
-    cleanup_after: timedelta = timedelta(days=7)
-    """Age at which ended instances and their history are deleted."""
-
     validation: Validation = field(default_factory=Validation)
 
 
@@ -361,7 +322,6 @@ class Config:
     execution: Execution = field(default_factory=Execution)
     workflow: Workflow = field(default_factory=Workflow)
     history: History = field(default_factory=History)
-    events: Events = field(default_factory=Events)
     http: Http = field(default_factory=Http)
     expressions: Expressions = field(default_factory=Expressions)
     processes: Processes = field(default_factory=Processes)

@@ -31,7 +31,8 @@ def test_the_command_line_wins_over_environment_over_file_over_preset_over_defau
 
     execution = loaded.config.execution
     assert (execution.lease, execution.grace) == (timedelta(seconds=50), timedelta(seconds=40))
-    assert (execution.pools.http.max_size, execution.pools.io.max_size, execution.slice_tasks) == (7, 20, 16)
+    assert (execution.pools.http.max_size, execution.pools.io.max_size) == (7, 20)
+    assert execution.prioritization.levels == 5
     assert source_of(loaded, "lemline.execution.lease") == "-D"
     assert source_of(loaded, "lemline.execution.grace") == "LEMLINE_EXECUTION_GRACE"
     assert source_of(loaded, "lemline.execution.pools.http.max-size") == "lemline.yaml"

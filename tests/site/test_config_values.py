@@ -52,7 +52,7 @@ def test_a_default_survives_its_text(key):
 
 
 def test_a_choice_is_read_without_regard_to_case():
-    assert parse_value("Auto", KEYS["lemline.execution.continuation"].kind) == "auto"
+    assert parse_value("Activities", KEYS["lemline.history.level"].kind) == "activities"
 
 
 def test_a_list_is_separated_by_commas():

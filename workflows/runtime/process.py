@@ -13,6 +13,7 @@ from django.utils.module_loading import import_string
 
 from workflows import models
 from workflows.engine.expressions import set_sandbox
+from workflows.engine.scope import DATA_LIMIT_BYTES
 from workflows.runtime.children import Children, Find
 from workflows.runtime.clock import DatabaseClock
 from workflows.runtime.cluster import Presence
@@ -70,7 +71,7 @@ class Process:
         )
         limits = config.expressions
         # jq reads `~/.jq` into every program; only the helpers are kept from it.
-        self.sandbox = JqSandbox(limits.helpers, limits.timeout.total_seconds(), limits.memory, config.limits.state)
+        self.sandbox = JqSandbox(limits.helpers, limits.timeout.total_seconds(), limits.memory, DATA_LIMIT_BYTES)
         set_sandbox(self.sandbox, everything=(Path.home() / ".jq").exists())
         self._latest: dict[tuple[str, str, str], tuple[float, models.Definition | None]] = {}
 
