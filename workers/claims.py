@@ -6,7 +6,7 @@ and takes over when it is dead.
 
 import logging
 from collections.abc import Iterable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Protocol
 
 import redis
@@ -110,12 +110,25 @@ def lives(holder: str, presence: Presence) -> bool:
     if holder in presence.living:
         return True
     try:
-        seen = models.Node.objects.filter(pk=holder).values_list("seen_at", flat=True).first()
+        seen_at = _seen_at(holder)
     except DatabaseError:
         return True
-    return seen is not None and seen > presence.horizon()
+    return seen_at is not None and seen_at > presence.horizon()
 
 
 def has_died(holder: str | None, presence: Presence) -> bool:
-    """Return whether somebody began it and is dead now."""
-    return holder is not None and not lives(holder, presence)
+    """Return whether somebody began it and died. Who was told to stop has left, which is no death.
+
+    What the last heartbeat learnt of others is too old for this verdict.
+    """
+    if holder is None:
+        return False
+    try:
+        seen_at = _seen_at(holder)
+    except DatabaseError:
+        return False
+    return seen_at is not None and seen_at <= presence.horizon()
+
+
+def _seen_at(process: str) -> datetime | None:
+    return models.Node.objects.filter(pk=process).values_list("seen_at", flat=True).first()

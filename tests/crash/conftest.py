@@ -80,8 +80,7 @@ def redis_urls(redis_server: str, worker_id: str) -> tuple[str, str]:
 def installation(open_installation: Open, database: str, redis_urls: tuple[str, str]) -> Iterator[Installation]:
     """One process per role on PostgreSQL and Redis."""
     broker, cache = redis_urls
-    settings = {"BROKER_URL": broker, "CACHE_URL": cache, "LEMLINE_MESSAGING_VISIBILITY_TIMEOUT": "4s"}
-    with open_installation(database, SERVED, **settings) as opened:
+    with open_installation(database, SERVED, BROKER_URL=broker, CACHE_URL=cache) as opened:
         yield opened
 
 

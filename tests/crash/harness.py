@@ -4,16 +4,16 @@ What it stores is read by the test itself: the installation's database is the te
 """
 
 import contextlib
+import http.client
 import json
 import os
 import signal
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -123,6 +123,18 @@ class Installation:
         self._bury(process)
         self.revive(name)
 
+    @contextlib.contextmanager
+    def another(self, name: str, new: str) -> Iterator[None]:
+        """Run one more process of a sort for the length of a block."""
+        new = f"{name}-{new}"
+        self._processes[new] = _Process(self.commands[name], self.folder / f"{new}.log")
+        try:
+            self.wait_until_serving()
+            yield
+        finally:
+            self.kill(new)
+            del self._processes[new]
+
     def look_after(self) -> None:
         """Start whatever has died."""
         for name, process in self._processes.items():
@@ -142,7 +154,7 @@ class Installation:
 
     def wait_until_serving(self) -> None:
         """Return once every process that is wanted runs and takes work."""
-        self.wait(lambda: all(map(self._serves, self._processes)), lambda: self.logs(lines=15))
+        self.wait(lambda: all(map(self._serves, self._processes)), lambda: self.logs())
 
     def arm(self, place: str, role: str, instance: str, *, passages: int = 0) -> None:
         """Have the process that reaches a place with this instance kill itself, after so many passages."""
@@ -161,6 +173,8 @@ class Installation:
         try:
             with urllib.request.urlopen(request, timeout=30) as answer:
                 return json.load(answer)
+        except http.client.HTTPException as error:
+            raise ConnectionError(f"{method} {path} was cut off") from error
         except urllib.error.HTTPError as error:
             with error:
                 raise AssertionError(f"{method} {path}: {error.code} {error.read().decode()}") from error
@@ -173,8 +187,12 @@ class Installation:
     def start(self, name: str, given: object, instance: str = "") -> str:
         """Start an instance, asking again where the server dies meanwhile: a chosen id is its own key. Its id."""
         instance = instance or str(uuid4())
-        body = {"workflow": {"namespace": NAMESPACE, "name": name}, "id": instance, "input": given}
-        self.wait(partial(self._posted, body))
+        self.wait(partial(self._posted, name, given, instance))
+        return instance
+
+    def post(self, name: str, given: object, instance: str) -> str:
+        """The same from a thread beside the test's, which looks after the processes."""
+        wait_until(partial(self._posted, name, given, instance))
         return instance
 
     def await_end(self, *instances: str) -> list[Ending]:
@@ -190,15 +208,17 @@ class Installation:
         )
         return [_ending(instance) for instance in instances]
 
-    def logs(self, lines: int = 40) -> str:
-        """Return the last lines of what each process wrote."""
-        parts = []
-        for name, process in self._processes.items():
-            text = process.log.read_text(errors="replace") if process.log.exists() else ""
-            parts.append(f"--- {name}\n" + "\n".join(text.splitlines()[-lines:]))
-        return "\n".join(parts)
+    def logs(self, lines: int = 20) -> str:
+        """Return the last lines of what each process wrote, without Celery's own."""
+        return "\n".join("\n".join([f"--- {name}", *self._lines(name)[-lines:]]) for name in self._processes)
 
-    def _posted(self, body: object) -> bool:
+    def _lines(self, name: str) -> list[str]:
+        log = self._processes[name].log
+        lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+        return [line for line in lines if " celery." not in line]
+
+    def _posted(self, name: str, given: object, instance: str) -> bool:
+        body = {"workflow": {"namespace": NAMESPACE, "name": name}, "id": instance, "input": given}
         try:
             self.ask("POST", "/instances", body)
         except OSError:
@@ -244,16 +264,3 @@ def _ending(instance: str) -> Ending:
     runs = rows.filter(is_phase=False).values_list("position", "status", "attempt", "iteration")
     output = None if row.output is None else json.loads(bytes(row.output))
     return Ending(row.status, output, sorted(runs, key=str))
-
-
-def calm(seconds: float) -> Callable[[Iterable[object]], bool]:
-    """Return what tells whether something has been empty for so many seconds in a row."""
-    since = time.monotonic()
-
-    def is_calm(found: Iterable[object]) -> bool:
-        nonlocal since
-        if any(True for _ in found):
-            since = time.monotonic()
-        return time.monotonic() - since > seconds
-
-    return is_calm

@@ -74,7 +74,7 @@ class MemoryRecords:
         """This machine's time is the only one."""
         return datetime.now(UTC)
 
-    def open_work(self, limit: int, after: str) -> list[Row]:
+    def open_work(self, limit: int, after: str, *, early: bool = False) -> list[Row]:
         """Nothing is ever lost in one process."""
         return []
 

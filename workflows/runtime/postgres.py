@@ -124,13 +124,13 @@ class PostgresRecords:
         moment: datetime = now
         return moment
 
-    def open_work(self, limit: int, after: str) -> list[Row]:
+    def open_work(self, limit: int, after: str, *, early: bool = False) -> list[Row]:
         """Walk the index of rows with open work."""
         sql = (
             "FROM workflows_checkpoint c WHERE c.has_open_work AND c.instance > %s::uuid"
-            " AND c.leased_until <= clock_timestamp() ORDER BY c.instance LIMIT %s"
+            " AND (%s OR c.leased_until <= clock_timestamp()) ORDER BY c.instance LIMIT %s"
         )
-        found = self._fetch(self._cursor(), _ROW + sql, (after or str(UUID(int=0)), limit))
+        found = self._fetch(self._cursor(), _ROW + sql, (after or str(UUID(int=0)), early, limit))
         return [_row(values) for values in found]
 
     def looked(self, ids: Sequence[str], seconds: float) -> None:

@@ -184,9 +184,9 @@ class Records(Protocol):
         """Return the database's time."""
         ...
 
-    def open_work(self, limit: int, after: str) -> list[Row]:
-        """Return instances with open work that the sweeper has not looked at for a while, in the order of their
-        ids, those after an id; the empty text for all.
+    def open_work(self, limit: int, after: str, *, early: bool = False) -> list[Row]:
+        """Return instances with open work that the sweeper has not looked at for a while, or all when it is early,
+        in the order of their ids, those after an id; the empty text for all.
         """
         ...
 

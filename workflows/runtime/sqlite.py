@@ -98,13 +98,13 @@ class SqliteRecords:
         """The one machine's time is the database's."""
         return datetime.now(UTC)
 
-    def open_work(self, limit: int, after: str) -> list[Row]:
+    def open_work(self, limit: int, after: str, *, early: bool = False) -> list[Row]:
         """Walk the index of rows with open work."""
         sql = (
-            f"{_COLUMNS} FROM workflows_checkpoint WHERE has_open_work AND instance > ? AND leased_until <= ?"
+            f"{_COLUMNS} FROM workflows_checkpoint WHERE has_open_work AND instance > ? AND (? OR leased_until <= ?)"
             " ORDER BY instance LIMIT ?"
         )
-        return list(map(_row, self._run(self._connection(), sql, (_hex(after), _moment(self.now()), limit))))
+        return list(map(_row, self._run(self._connection(), sql, (_hex(after), early, _moment(self.now()), limit))))
 
     def looked(self, ids: Sequence[str], seconds: float) -> None:
         """Set `leased_until`."""

@@ -2,15 +2,18 @@
 
 A ring is lost when its queue has moved past it (a later message was taken from that queue, or the queue
 was seen empty), two thirds of a lease have gone by since that was seen, and no living process holds the
-wait: each process reports within a third of a lease what it has held for longer than a third.
+wait: each process reports within a third of a lease what it has held for longer than a third. There is no
+verdict before each living process has reported late enough, nor before a silent one counts as dead: whoever
+took the job may be either.
 """
 
 import logging
 import threading
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 from django.db import DatabaseError
 
@@ -73,6 +76,10 @@ class Sweeper:
         self._submit = submit
         self._lease = timedelta(seconds=lease_seconds)
         self._frontier = Frontier()
+        self._living: frozenset[UUID] = frozenset()
+        self._reported_at = datetime.max.replace(tzinfo=UTC)
+        """The earliest of the last reports of all living processes."""
+
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="sweeper", daemon=True)
 
@@ -94,25 +101,35 @@ class Sweeper:
                 # No verdict without a look: whoever came back with the database heartbeats first.
                 self._frontier = Frontier()
                 log.warning("sweeper.waits", extra={"error": str(error)})
+            except Exception:
+                # A mistake of ours must not end all recovery until somebody restarts the process.
+                log.exception("sweeper.failed")
 
     def sweep(self) -> None:
         """Look once at everything whose time to be looked at has come."""
         self._clock.set(self._records.now())
         now = self._clock.now()
+        before = self._living
         held = self._look_at_nodes(now)
         self._look_at_queues(now)
+        # What the dead had in hand does not wait for its next turn.
+        early = not before <= self._living
         last = ""
-        while rows := self._records.open_work(BATCH, last):
+        while rows := self._records.open_work(BATCH, last, early=early):
             for row in rows:
                 self._judge(row, held, now)
             self._records.looked([row.instance_id for row in rows], self._lease.total_seconds() / 3)
             last = rows[-1].instance_id
 
-    def _look_at_nodes(self, now: datetime) -> Mapping[Hold, bool]:
-        held: dict[Hold, bool] = {}
-        for node in models.Node.objects.all():
-            if node.seen_at > now - self._lease:
-                held.update(dict.fromkeys(node.held, True))
+    def _look_at_nodes(self, now: datetime) -> AbstractSet[Hold]:
+        held: set[Hold] = set()
+        nodes = list(models.Node.objects.all())
+        living = [node for node in nodes if node.seen_at > now - self._lease]
+        self._living = frozenset(node.pk for node in living)
+        self._reported_at = min((node.seen_at for node in living), default=now)
+        for node in living:
+            held.update((instance, wait, ring) for instance, wait, ring in node.held)
+        for node in nodes:
             for queue, stamp in node.taken.items():
                 self._frontier.see(queue, now, datetime.fromisoformat(stamp))
         models.Node.objects.filter(seen_at__lt=now - 10 * self._lease).delete()
@@ -128,7 +145,7 @@ class Sweeper:
             if not depth:
                 self._frontier.see(queue, now, now)
 
-    def _judge(self, row: Row, held: Mapping[Hold, bool], now: datetime) -> None:
+    def _judge(self, row: Row, held: AbstractSet[Hold], now: datetime) -> None:
         state = decode_state(row.state, row.input)
         if state.is_final and state.parent_wait:
             self._tell_again(row.instance_id)
@@ -142,12 +159,13 @@ class Sweeper:
             elif wait.kind == "continue" and wait.rung_at and wait.rung_at < now - self._lease * 2 / 3:
                 self._submit(row.instance_id, facts.Continued(at=now, wait_id=wait_id))
 
-    def _judge_activity(self, row: Row, wait_id: str, wait: Wait, held: Mapping[Hold, bool], now: datetime) -> None:
+    def _judge_activity(self, row: Row, wait_id: str, wait: Wait, held: AbstractSet[Hold], now: datetime) -> None:
         command = wait.command()
         if not isinstance(command, RunActivity) or (row.instance_id, wait_id, wait.ring) in held:
             return
         queue = self._queues.queue_of(command, row.priority)
-        if self._frontier.passed(queue, command.rung_at, now - self._lease * 2 / 3):
+        seen_before = min(now - self._lease * 2 / 3, self._reported_at - self._lease / 3)
+        if self._frontier.passed(queue, command.rung_at, seen_before):
             blamed = self._queues.died_with(row.instance_id, wait_id, wait.ring)
             log.info(
                 "ring.lost", extra={"instance_id": row.instance_id, "wait": wait_id, "ring": wait.ring, "queue": queue}

@@ -1,0 +1,192 @@
+"""What becomes of work when processes are killed, stopped, poisoned or replaced under load."""
+
+import json
+import random
+import signal
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from uuid import uuid4
+
+import pytest
+import redis
+
+from tests.crash.definitions import child, post, visit
+from tests.crash.harness import SERVED, Installation
+from tests.crash.stub import Stub
+from workflows import models
+
+ORDER = ("one", "two", "three")
+SERIES = [
+    {"one": visit("/\\($workflow.input.name)/one")},
+    {"two": post("/\\($workflow.input.name)/two")},
+    {"three": visit("/\\($workflow.input.name)/three")},
+]
+"""Three activities, each at a path of its own instance."""
+
+POISON = "3 worker processes died while they ran this activity; it is not tried again"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def definitions(installation: Installation) -> None:
+    installation.register("series", SERIES)
+    installation.register("plain", [{"work": visit("/plain")}])
+    installation.register("held", [{"held": visit("/\\($workflow.input.name)")}, {"after": post("/after")}])
+    installation.register(
+        "poisonous", [{"swallow": {"call": "crash/poison", "with": {"url": '${ .stub + "/poison" }'}}}]
+    )
+
+
+def _start_many(installation: Installation, stub: Stub, names: Sequence[str]) -> list[str]:
+    """Start a `series` per name, sixteen at a time."""
+    with ThreadPoolExecutor(16) as threads:
+        bodies = [(name, str(uuid4())) for name in names]
+        return list(
+            threads.map(lambda body: installation.post("series", {"stub": stub.url, "name": body[0]}, body[1]), bodies)
+        )
+
+
+def _assert_each_went_on_and_never_back(stub: Stub, names: Sequence[str]) -> None:
+    """An activity begins once the result of the one before it is committed; from then on that is never called again."""
+    for name in names:
+        order = [call.path.rpartition("/")[2] for call in stub.calls if call.path.startswith(f"/{name}/")]
+        assert order == sorted(order, key=ORDER.index), (name, order)
+        assert set(order) == set(ORDER), (name, order)
+        for path in (f"/{name}/{each}" for each in ORDER):
+            assert len(set(stub.keys(path))) == 1, path
+
+
+def test_a_process_that_slept_through_its_lease_commits_nothing_twice(installation: Installation, stub: Stub) -> None:
+    stub.hold("/zombie")
+    instance = installation.start("held", {"stub": stub.url, "name": "zombie"})
+    stub.wait_for("/zombie")
+    installation.signal("compute", signal.SIGSTOP)
+    with installation.another("compute", "second"):
+        stub.wait_for("/zombie", count=2)
+        stub.release("/zombie")
+        [ending] = installation.await_end(instance)
+        installation.signal("compute", signal.SIGCONT)
+
+        awake = installation.start("held", {"stub": stub.url, "name": "awake"})
+        installation.await_end(awake)
+        installation.wait(lambda: _beats_again(installation))
+
+    assert stub.count("/zombie") == 2
+    assert len(set(stub.keys("/zombie"))) == 1
+    assert [(position, status) for position, status, _, _ in ending.history] == [
+        ("/do/0/held", "completed"),
+        ("/do/1/after", "completed"),
+    ]
+
+
+def _beats_again(installation: Installation) -> bool:
+    node = models.Node.objects.get(name__endswith=f"/{installation.pid('compute')}")
+    return bool(node.held == [])
+
+
+def test_an_activity_that_kills_three_workers_faults_its_instance_and_spares_those_of_its_message(
+    installation: Installation, stub: Stub, redis_urls: tuple[str, str]
+) -> None:
+    stub.calls.clear()
+    strays = {f"stray{number}": child("poisonous" if number == 2 else "plain", awaited=False) for number in range(5)}
+    installation.register(
+        "together", [{"all": {"fork": {"branches": [{name: task} for name, task in strays.items()]}}}]
+    )
+    installation.kill("compute")
+    parent = installation.start("together", {"stub": stub.url})
+    with redis.Redis.from_url(redis_urls[0]) as broker:
+        installation.wait(
+            lambda: models.Instance.objects.filter(parent=parent).count() == 5,
+            lambda: list(models.Instance.objects.values_list("workflow", "status", "parent", "problem")),
+        )
+        messages = broker.llen("lemline:lemline.compute:2")
+
+    installation.revive("compute")
+    installation.wait(lambda: not models.Instance.objects.filter(parent=parent, ended_at=None).exists())
+
+    poisonous = models.Instance.objects.get(parent=parent, workflow="poisonous")
+    plain = models.Instance.objects.filter(parent=parent, workflow="plain")
+    assert messages == 1
+    assert poisonous.status == "faulted"
+    assert json.loads(bytes(poisonous.problem or b"null"))["detail"] == POISON
+    assert [stub.count("/poison"), len(set(stub.keys("/poison")))] == [3, 1]
+    assert {instance.status for instance in plain} == {"completed"}
+
+
+def test_activities_that_a_flushed_redis_forgot_are_rung_again(
+    installation: Installation, stub: Stub, redis_urls: tuple[str, str]
+) -> None:
+    stub.calls.clear()
+    names = [f"forgotten-{number}" for number in range(5)]
+    installation.kill("compute")
+    instances = _start_many(installation, stub, names)
+
+    for url in redis_urls:
+        with redis.Redis.from_url(url) as connection:
+            connection.flushdb()
+    installation.revive("compute")
+    endings = installation.await_end(*instances)
+
+    assert {ending.status for ending in endings} == {"completed"}
+    assert set(stub.counts("/").values()) == {1}
+
+
+def test_two_maintenance_processes_fire_each_timer_once_and_ring_each_lost_ring_once(
+    installation: Installation, stub: Stub
+) -> None:
+    stub.calls.clear()
+    installation.register("naps", [{"nap": {"wait": {"milliseconds": 300}}}, *SERIES])
+    names = [f"nap-{number}" for number in range(20)]
+    with installation.another("maintenance", "second"):
+        stub.hold("/nap-0/one")
+        bodies = [{"stub": stub.url, "name": name} for name in names]
+        instances = [installation.start("naps", body) for body in bodies]
+        stub.wait_for("/nap-0/one")
+
+        installation.kill("compute")
+        installation.revive("compute")
+        stub.wait_for("/nap-0/one", count=2)
+        stub.release("/nap-0/one")
+        endings = installation.await_end(*instances)
+
+    assert {ending.status for ending in endings} == {"completed"}
+    assert {len(ending.history) for ending in endings} == {4}
+    assert stub.count("/nap-0/one") == 2
+    _assert_each_went_on_and_never_back(stub, names)
+
+
+def test_a_rolling_restart_under_load_runs_everything_once(installation: Installation, stub: Stub) -> None:
+    stub.calls.clear()
+    names = [f"rolled-{number}" for number in range(200)]
+    with ThreadPoolExecutor(1) as beside:
+        started = beside.submit(_start_many, installation, stub, names)
+        for name in SERVED:
+            installation.restart(name)
+            installation.wait_until_serving()
+        instances = started.result()
+
+    endings = installation.await_end(*instances)
+
+    assert {ending.status for ending in endings} == {"completed"}
+    assert set(stub.counts("/").values()) == {1}
+    assert len(stub.calls) == 600
+
+
+def test_whatever_is_killed_whenever_each_instance_goes_on_and_never_back(
+    installation: Installation, stub: Stub
+) -> None:
+    stub.calls.clear()
+    names = [f"hunted-{number}" for number in range(60)]
+    chance = random.Random(7)
+    with ThreadPoolExecutor(1) as beside:
+        started = beside.submit(_start_many, installation, stub, names)
+        for victims in [chance.sample(sorted(SERVED), chance.randint(1, 3)) for _ in range(5)]:
+            installation.kill(*victims)
+            installation.revive()
+            installation.wait_until_serving()
+        instances = started.result()
+
+    endings = installation.await_end(*instances)
+
+    assert {ending.status for ending in endings} == {"completed"}
+    assert {len(ending.history) for ending in endings} == {3}
+    _assert_each_went_on_and_never_back(stub, names)
