@@ -106,7 +106,7 @@ def _method(context: Context, value: Json, pointer: str) -> Template:
     source = shapes.text(context, value, pointer, "a method")
     if source and not shapes.is_expression(source):
         if source.lower() not in _METHODS:
-            context.issues.error(pointer, f"{source!r} is no HTTP method", did_you_mean(source.lower(), _METHODS))
+            context.issues.error(pointer, f"{source[:80]!r} is no HTTP method", did_you_mean(source.lower(), _METHODS))
         return Literal(source)
     return shapes.template(context, source, pointer)
 

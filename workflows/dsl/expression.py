@@ -4,9 +4,11 @@ Rules 1 to 9 of docs/dsl.md.
 """
 
 import re
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from workflows.dsl.jq_programs import compiled, free_variables
+from workflows.dsl.jq_batches import broken
+from workflows.dsl.jq_programs import free_variables
 from workflows.dsl.jq_tokens import Token, UnterminatedError, closing, everything, tokens
 from workflows.dsl.jsontext import Json
 
@@ -74,7 +76,7 @@ class ExpressionSyntaxError(ValueError):
         self.hint = hint
 
 
-_OPENING = re.compile(r"""\$\{(?=[\s.$(\[{"])""")
+OPENING = re.compile(r"""\$\{(?=[\s.$(\[{"])""")
 """Shell's `${NAME}` is none."""
 
 _PLACEHOLDER = re.compile(r"\{[^{}\s]*\}")
@@ -90,30 +92,33 @@ def parse_expression(text: str) -> Expression:
     return Expression(text.strip()) if whole is None else whole
 
 
-def parse_template(value: Json, *, mode: str = "strict", uri: bool = False) -> Template:
+IsProgram = Callable[[str], bool]
+
+
+def parse_template(value: Json, *, uri: bool = False, is_program: IsProgram | None = None) -> Template:
     """Return what a value says, whose texts may hold expressions. What is wholly literal is one `Literal`.
 
     Args:
         value: JSON.
-        mode: `strict`, or `loose`: then every other text is tried as jq too.
         uri: Whether the value is a URI, with `{name}` to be expanded.
+        is_program: Loose mode: says which other texts are tried as jq too.
 
     Raises:
         ExpressionSyntaxError: `${` is never closed.
     """
     if isinstance(value, str):
-        return _text(value, mode, uri)
+        return _text(value, uri, is_program)
     if isinstance(value, dict):
-        members = tuple((key, parse_template(member, mode=mode)) for key, member in value.items())
+        members = tuple((key, parse_template(member, is_program=is_program)) for key, member in value.items())
         is_literal = all(isinstance(member, Literal) for _, member in members)
         return Literal(value) if is_literal else ObjectTemplate(members)
     if isinstance(value, list):
-        items = tuple(parse_template(item, mode=mode) for item in value)
+        items = tuple(parse_template(item, is_program=is_program) for item in value)
         return Literal(value) if all(isinstance(item, Literal) for item in items) else ArrayTemplate(items)
     return Literal(value)
 
 
-def _text(text: str, mode: str, uri: bool) -> Template:
+def _text(text: str, uri: bool, is_program: IsProgram | None) -> Template:
     whole = _whole(text)
     if whole is not None:
         return whole
@@ -122,7 +127,7 @@ def _text(text: str, mode: str, uri: bool) -> Template:
         return UriTemplate(parts)
     if any(isinstance(part, Expression) for part in parts):
         return Interpolation(parts)
-    if mode == "loose" and _compiles(text):
+    if is_program is not None and is_program(text):
         return LooseText(text, Expression(text))
     return Literal(text)
 
@@ -138,7 +143,7 @@ def _whole(text: str) -> Expression | None:
 def _parts(text: str) -> tuple[str | Expression, ...]:
     parts: list[str | Expression] = []
     place = 0
-    while match := _OPENING.search(text, place):
+    while match := OPENING.search(text, place):
         end = _end(text, match.end())
         parts += [text[place : match.start()], Expression(text[match.end() : end].strip())]
         place = end + 1
@@ -153,12 +158,19 @@ def _end(text: str, start: int) -> int:
         raise ExpressionSyntaxError(f"`${{` is never closed in {_short(text)}: {error}") from error
 
 
-def _compiles(text: str) -> bool:
-    try:
-        check(Expression(text))
-    except ExpressionSyntaxError:
-        return False
-    return True
+def is_program(text: str) -> bool:
+    """Return whether a text compiles."""
+    return not any(broken([text]))
+
+
+def mistakes(found: Iterable[tuple[str, Expression]]) -> Iterator[tuple[str, ExpressionSyntaxError]]:
+    """Yield the places of expressions that are no jq, and what is wrong with them."""
+    places: dict[str, list[str]] = {}
+    for place, expression in found:
+        places.setdefault(expression.text, []).append(place)
+    for text, message in broken(places):
+        error = ExpressionSyntaxError(f"{_short(text)} is not jq: {_reason(message)}", _hint(text, message))
+        yield from ((place, error) for place in places[text])
 
 
 def check(expression: Expression) -> None:
@@ -167,11 +179,8 @@ def check(expression: Expression) -> None:
     Raises:
         ExpressionSyntaxError: It does not compile; with a hint where the mistake is a common one.
     """
-    text = expression.text
-    try:
-        compiled(text, free_variables(text))
-    except ValueError as error:
-        raise ExpressionSyntaxError(f"{_short(text)} is not jq: {_reason(str(error))}", _hint(text)) from error
+    for _, error in mistakes([("", expression)]):
+        raise error
 
 
 def variables(expression: Expression) -> frozenset[str]:
@@ -210,34 +219,31 @@ def _path(found: tuple[Token, ...], place: int) -> list[str]:
 
 
 _HINTS = (
-    ("'", "texts stand in double quotes in jq"),
-    ("===", "jq compares with =="),
-    ("&&", "jq says `and`"),
-    ("||", "jq says `or`; for a default value use //"),
-    ("now()", "functions without arguments have no parentheses in jq: now"),
-    ("!", "jq negates with `| not`; unequal is !="),
-    ("?", "jq says: if condition then this else that end"),
-    ("()", "functions without arguments have no parentheses in jq"),
+    (re.compile(r"'"), "texts stand in double quotes in jq"),
+    (re.compile(r"===|!=="), "jq compares with == and !="),
+    (re.compile(r"&&"), "jq says `and`"),
+    (re.compile(r"\|\|"), "jq says `or`; for a default value use //"),
+    (re.compile(r"\w\(\s*\)"), "functions without arguments have no parentheses in jq"),
+    (re.compile(r"!(?!=)"), "jq negates with `| not`"),
+    (re.compile(r"\?[^?:/]*:"), "jq says: if condition then this else that end"),
+    (re.compile(r"=>"), "jq has no functions without a name: map(.x), select(.x)"),
+    (re.compile(r"`"), "texts stand in double quotes in jq"),
 )
+_STRINGS = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_UNDEFINED = re.compile(r"(\w+)/(\d+) is not defined")
 
 
-def _hint(text: str) -> str:
+def _hint(text: str, message: str) -> str:
     """Return what to write instead, for mistakes of those who come from other languages."""
-    strings = re.compile(r'"(?:[^"\\]|\\.)*"')
-    bare = strings.sub('""', text)
+    bare = _STRINGS.sub('""', text[:1000])
     for sign, hint in _HINTS:
-        if sign in bare:
+        if sign.search(bare):
             return hint
-    name = re.search(r"(\w+)/(\d+) is not defined", _message(text))
-    return f"jq has no function {name[1]} with {name[2]} arguments; a text stands in double quotes" if name else ""
-
-
-def _message(text: str) -> str:
-    try:
-        compiled(text, free_variables(text))
-    except ValueError as error:
-        return str(error)
-    return ""
+    name = _UNDEFINED.search(message)
+    if name is None:
+        return ""
+    takes = f"with {name[2]} arguments" if name[2] != "0" else "without arguments"
+    return f"jq has no function {name[1]} {takes}; a text stands in double quotes, a member begins with a dot"
 
 
 def _reason(message: str) -> str:

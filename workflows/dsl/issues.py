@@ -1,7 +1,7 @@
 """Mistakes in a definition: what is wrong, where, and what to do about it. All of them are reported at once."""
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,6 +9,10 @@ from workflows.dsl.model import Warning_
 
 Mark = tuple[int, int]
 """Line and column, from 1."""
+
+
+MOST = 100
+"""Mistakes after which reading stops: nobody reads more, and each costs time."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,8 +50,8 @@ class DefinitionError(Exception):
 class Issues:
     """Collects what is wrong while a definition is read."""
 
-    marks: Mapping[str, Mark] = field(default_factory=dict)
-    """Pointer to the place of its value."""
+    place: Callable[[str], Mark]
+    """Returns where the value of a pointer stands, or what it is in."""
 
     strict: bool = False
     """Whether what is merely questionable is an error."""
@@ -56,32 +60,48 @@ class Issues:
     warnings: list[Warning_] = field(default_factory=list)
 
     def error(self, pointer: str, message: str, hint: str = "") -> None:
-        """Note a mistake."""
+        """Note a mistake; DefinitionError when there are `MOST` of them."""
         line, column = self.place(pointer)
-        issue = DefinitionIssue(pointer=pointer, line=line, column=column, message=message, hint=hint)
-        if issue not in self.errors:
-            self.errors.append(issue)
+        issue = DefinitionIssue(
+            pointer=pointer, line=line, column=column, message=_shortened(message), hint=_shortened(hint)
+        )
+        if issue in self.errors:
+            return
+        self.errors.append(issue)
+        if len(self.errors) >= MOST:
+            raise DefinitionError([*self.errors, stopped(self.errors)])
 
     def warn(self, pointer: str, message: str) -> None:
         """Note something that is accepted, unless the definition is read strictly."""
         if self.strict:
             self.error(pointer, message)
-            return
-        line, column = self.place(pointer)
-        self.warnings.append(Warning_(pointer=pointer, message=message, line=line, column=column))
+        else:
+            self.remark(pointer, message)
 
-    def place(self, pointer: str) -> Mark:
-        """Return where a value stands, or what it is in. Positions say `for/do`, documents `do` beside `for`."""
-        pointer = pointer if pointer in self.marks else pointer.replace("/for/do/", "/do/")
-        while pointer not in self.marks and pointer:
-            pointer = pointer.rpartition("/")[0]
-        return self.marks.get(pointer, (1, 1))
+    def remark(self, pointer: str, message: str) -> None:
+        """Note something that is right but may surprise; strict reading says nothing about it."""
+        if not self.strict and len(self.warnings) < MOST:
+            line, column = self.place(pointer)
+            self.warnings.append(Warning_(pointer=pointer, message=_shortened(message), line=line, column=column))
+
+
+def stopped(errors: Iterable[DefinitionIssue]) -> DefinitionIssue:
+    """Return what stands after the last mistake that is reported."""
+    line, column = max((error.line, error.column) for error in errors)
+    return DefinitionIssue(
+        pointer="", line=line, column=column, message=f"there may be more: reading stopped after {MOST} mistakes"
+    )
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= 1000 else text[:997] + "..."
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return a hint that names the nearest known word, or all of them."""
     names = sorted(known)
-    near = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
+    near = difflib.get_close_matches(word[:80], names[:1000], n=1, cutoff=0.6)
     if near:
         return f"did you mean {near[0]}?"
-    return f"known: {', '.join(names)}" if names else ""
+    more = ", ..." if len(names) > 20 else ""
+    return f"known: {', '.join(names[:20])}{more}" if names else ""

@@ -3,8 +3,10 @@
 import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 
 from workflows.dsl import events, rules, shapes
+from workflows.dsl.expression import mistakes
 from workflows.dsl.issues import DefinitionError, Issues, did_you_mean
 from workflows.dsl.jsontext import Json
 from workflows.dsl.model import (
@@ -41,7 +43,11 @@ Functions = Callable[[str], object | None]
 
 
 def parse(
-    text: bytes | str, *, strict: bool = False, functions: Functions | None = None, limit_bytes: int = LIMIT_BYTES
+    text: bytes | str,
+    *,
+    strict: bool = False,
+    functions: Functions | None = None,
+    limit_bytes: int | None = LIMIT_BYTES,
 ) -> Definition:
     """Return the definition that a text says.
 
@@ -50,7 +56,7 @@ def parse(
         strict: Refuse what is otherwise accepted with a warning.
         functions: Looks up registered Python functions, so that a call of an unknown one is refused; None
             to leave that to the call.
-        limit_bytes: Size of the text at most.
+        limit_bytes: Size of the text at most; None for a text that was registered before.
 
     Raises:
         DefinitionError: Everything that is wrong, each with line, column, pointer and a hint.
@@ -58,12 +64,14 @@ def parse(
     Source: DSL reference 1.0.3; docs/dsl.md says how its open places are read.
     """
     source = read(text, limit_bytes)
-    issues = Issues(marks=source.marks, strict=strict)
-    definition = _Document(issues, source.value).read(text)
+    issues = Issues(source.place, strict=strict)
+    document = _Document(issues, source.value)
+    definition = document.read(text)
     rules.check(definition, issues, functions)
+    document.check_programs()
     if issues.errors:
         raise DefinitionError(issues.errors)
-    return definition
+    return replace(definition, warnings=tuple(issues.warnings))
 
 
 class _Document:
@@ -74,7 +82,8 @@ class _Document:
         if not isinstance(value, dict):
             kind = "nothing" if value is None else shapes.kind_of(value)
             issues.error("", f"a definition is an object with document and do, not {kind}")
-        self._value: dict[str, Json] = value if isinstance(value, dict) else {}
+            raise DefinitionError(issues.errors)
+        self._value: dict[str, Json] = value
         use = self._value.get("use")
         self._context = Context(
             issues, mode=self._mode(), use=use if isinstance(use, dict) else {}, read_tasks=task_list
@@ -92,8 +101,7 @@ class _Document:
                 "", "this is a definition of DSL 0.8 or before", "rewrite `states` as tasks in `do`, in DSL 1.0"
             )
             raise DefinitionError(self._issues.errors)
-        required = ("document", "do") if value else ()
-        shapes.members(context, value, "", "a definition", _TOP, required)
+        shapes.members(context, value, "", "a definition", _TOP, ("document", "do"))
         use = self._use()
         tasks = task_list(context, value.get("do", []), "/do")
         data = text.encode() if isinstance(text, str) else text
@@ -109,19 +117,27 @@ class _Document:
             schedule=self._schedule(value["schedule"]) if "schedule" in value else None,
             mode=self._evaluate(),
             tasks={each.position: each for each in rules.walk(tasks, use)},
-            warnings=tuple(self._issues.warnings),
         )
+
+    def check_programs(self) -> None:
+        """Note expressions that are no jq, all of them at once: that costs a hundredth of one after the other."""
+        if len(self._context.tried) > shapes.LOOSE_LIMIT:
+            message = f"loose mode tries all texts as jq; here are more than {shapes.LOOSE_LIMIT} different ones"
+            self._issues.error("/evaluate/mode", message, "mark expressions by ${ } and leave out the mode")
+        for pointer, error in mistakes(self._context.programs):
+            self._issues.error(pointer, error.message, error.hint)
 
     def _document(self) -> Document:
         context, pointer = self._context, "/document"
         known = ("dsl", "namespace", "name", "version", "title", "summary", "tags", "metadata")
-        required = ("dsl", "namespace", "name", "version")
+        required: tuple[str, ...] = ("dsl", "namespace", "name", "version")
+        required = required if "document" in self._value else ()
         inner = shapes.members(context, self._value.get("document", {}), pointer, "document", known, required)
 
         def text(key: str, what: str, pattern: re.Pattern[str] | None) -> str:
             return shapes.text(context, inner[key], below(pointer, key), what, pattern) if key in inner else ""
 
-        dsl = text("dsl", "version", _VERSION)
+        dsl = text("dsl", "version of the DSL, e.g. 1.0.3", _VERSION)
         if dsl and _VERSION.fullmatch(dsl) and not dsl.startswith("1."):
             self._issues.error("/document/dsl", f"DSL {dsl} is not read here", "write dsl: 1.0.3")
         return Document(
@@ -170,7 +186,7 @@ class _Document:
         """Read what is only used by name too, so that its mistakes show where it stands."""
         context = self._context
         for name in context.section("authentications"):
-            shapes.authentication(context, {"use": name}, below("/use/authentications", name))
+            shapes.policy(context, context.section("authentications")[name], below("/use/authentications", name))
         for name in context.section("timeouts"):
             shapes.timeout(context, name, below("/use/timeouts", name))
         for name in context.section("retries"):
@@ -199,11 +215,11 @@ class _Document:
         inner = shapes.members(
             context, value, pointer, "an extension", ("extend", "when", "before", "after"), ("extend",)
         )
-        extend = inner.get("extend", "all")
+        extend = shapes.text(context, inner.get("extend", "all"), below(pointer, "extend"), "extend")
         if extend in ("do", "fork"):
             self._issues.warn(below(pointer, "extend"), f"extend: {extend} is an extension of this runtime")
-        elif extend not in _EXTENDED:
-            self._issues.error(below(pointer, "extend"), f"{extend!r} is no task", did_you_mean(str(extend), _EXTENDED))
+        elif extend and extend not in _EXTENDED:
+            self._issues.error(below(pointer, "extend"), f"{extend!r} is no task", did_you_mean(extend, _EXTENDED))
 
         def tasks(key: str) -> TaskList | None:
             return task_list(context, inner[key], below(pointer, key)) if key in inner else None
@@ -211,7 +227,7 @@ class _Document:
         when = inner.get("when")
         return Extension(
             name=name,
-            extend=str(extend),
+            extend=extend,
             when=None if when is None else shapes.expression(context, when, below(pointer, "when"), "when"),
             before=tasks("before"),
             after=tasks("after"),

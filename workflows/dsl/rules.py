@@ -11,6 +11,7 @@ from workflows.dsl.model import (
     ForkTask,
     ForTask,
     ListenTask,
+    RunTask,
     Task,
     TaskList,
     TryTask,
@@ -56,10 +57,28 @@ def _lists(task: Task) -> Iterator[TaskList]:
 
 
 def check(definition: Definition, issues: Issues, functions: Callable[[str], object | None] | None) -> None:
-    """Note names that point nowhere."""
+    """Note names that point nowhere, and what can be read but not be run yet."""
+    if definition.schedule is not None:
+        issues.remark("/schedule", "a schedule is read, but starts no instances yet")
     for each in definition.tasks.values():
         if isinstance(each, CallTask) and each.call not in CALLS and each.call:
             _check_function(each, definition, issues, functions)
+        if what := _unsupported(each):
+            issues.remark(each.position, f"{what} cannot be run yet: the task faults with a configuration problem")
+
+
+def _unsupported(task: Task) -> str:
+    match task:
+        case CallTask(call="grpc" | "asyncapi" | "a2a" | "mcp" as call):
+            return f"call: {call}"
+        case CallTask(call=call) if "@" in call:
+            return "a function of a catalog"
+        case RunTask(run="container"):
+            return "run: container"
+        case ListenTask():
+            return "listen"
+        case _:
+            return ""
 
 
 def _check_function(

@@ -7,6 +7,7 @@ from typing import Any
 
 from workflows.dsl.duration import parse_duration
 from workflows.dsl.expression import (
+    OPENING,
     ArrayTemplate,
     Expression,
     ExpressionSyntaxError,
@@ -15,12 +16,12 @@ from workflows.dsl.expression import (
     ObjectTemplate,
     Template,
     UriTemplate,
-    check,
+    is_program,
     parse_expression,
     parse_template,
 )
 from workflows.dsl.issues import Issues, did_you_mean
-from workflows.dsl.jsontext import Json
+from workflows.dsl.jsontext import Json, encode
 from workflows.dsl.model import (
     Duration,
     Endpoint,
@@ -35,11 +36,14 @@ from workflows.dsl.model import (
 )
 from workflows.dsl.position import below
 
-_PATH = re.compile(r"\.|(\$[A-Za-z_]\w*)?(\.[A-Za-z_]\w*)+|\$[A-Za-z_]\w*")
-"""Programs that surely compile; compiling takes a millisecond."""
+_PATH = re.compile(r"\.|(\$[A-Za-z_]\w*)?(\.[A-Za-z_]\w*){1,99}|\$[A-Za-z_]\w*", re.ASCII)
+"""Programs that surely compile."""
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://.*", re.DOTALL)
 NOTHING = Literal(None)
+
+LOOSE_LIMIT = 1000
+"""Different texts that loose mode tries as jq."""
 
 _OIDC = (
     "authority", "grant", "client", "request", "issuers", "scopes", "audiences", "username", "password", "subject",
@@ -76,8 +80,20 @@ class Context:
     functions: dict[str, Task] = field(default_factory=dict)
     """Functions of `use` that were read so far."""
 
+    programs: list[tuple[str, Expression]] = field(default_factory=list)
+    """Pointers and the expressions there, to be compiled when all is read."""
+
+    tried: dict[str, bool] = field(default_factory=dict)
+    """Loose mode: texts that may be expressions, and whether they are."""
+
     read_tasks: "Callable[[Context, Json, str], TaskList] | None" = None
     """Reads a list of tasks, for what is defined before tasks are."""
+
+    def is_program(self, text: str) -> bool:
+        """Return whether loose mode takes a text as jq; one after the other, which is why their number is limited."""
+        if text not in self.tried:
+            self.tried[text] = len(self.tried) < LOOSE_LIMIT and is_program(text)
+        return self.tried[text]
 
     def section(self, name: str) -> Mapping[str, Any]:
         """Return a section of `use`, empty when it is missing or malformed."""
@@ -122,7 +138,7 @@ def kind_of(value: Json) -> str:
 def text(context: Context, value: Json, pointer: str, what: str, pattern: re.Pattern[str] | None = None) -> str:
     """Return a text; the empty one when it is none."""
     if not isinstance(value, str):
-        context.issues.error(pointer, f"{what} is a text, not {kind_of(value)}", "put it in quotes" if value else "")
+        context.issues.error(pointer, f"{what} is a text, not {kind_of(value)}", _quoting(value))
         return ""
     if "\x00" in value:
         context.issues.error(pointer, f"{what} holds a NUL character")
@@ -131,12 +147,17 @@ def text(context: Context, value: Json, pointer: str, what: str, pattern: re.Pat
     return value
 
 
+def _quoting(value: Json) -> str:
+    return "" if value is None or isinstance(value, dict | list) else "put it in quotes"
+
+
 def choice(context: Context, value: Json, pointer: str, what: str, allowed: Iterable[str]) -> str:
     """Return one of a few words; the first when it is none of them."""
     words = tuple(allowed)
     if value in words and isinstance(value, str):
         return value
-    context.issues.error(pointer, f"{what} is one of {', '.join(words)}, not {value if value != '' else 'empty'!r}")
+    found = repr(value[:80]) if isinstance(value, str) else kind_of(value)
+    context.issues.error(pointer, f"{what} is one of {', '.join(words)}, not {found}")
     return words[0]
 
 
@@ -160,20 +181,21 @@ def expression(context: Context, value: Json, pointer: str, what: str) -> Expres
     if isinstance(value, bool):
         return Expression("true" if value else "false")
     source = text(context, value, pointer, what)
+    if not isinstance(value, str):
+        return Expression(".")
     try:
         found = parse_expression(source)
-        if not _PATH.fullmatch(found.text):
-            check(found)
     except ExpressionSyntaxError as error:
         context.issues.error(pointer, error.message, error.hint)
         return Expression(".")
+    _check_expression(context, found, pointer)
     return found
 
 
 def template(context: Context, value: Json, pointer: str, *, uri: bool = False) -> Template:
     """Return what a value says, every expression in it checked."""
     try:
-        found = parse_template(value, mode=context.mode, uri=uri)
+        found = parse_template(value, uri=uri, is_program=context.is_program if context.mode == "loose" else None)
     except ExpressionSyntaxError as error:
         context.issues.error(pointer, error.message, error.hint)
         return NOTHING
@@ -200,12 +222,8 @@ def _check_template(context: Context, found: Template, pointer: str) -> None:
 
 
 def _check_expression(context: Context, found: Expression, pointer: str) -> None:
-    if _PATH.fullmatch(found.text):
-        return
-    try:
-        check(found)
-    except ExpressionSyntaxError as error:
-        context.issues.error(pointer, error.message, error.hint)
+    if not _PATH.fullmatch(found.text):
+        context.programs.append((pointer, found))
 
 
 def object_of(found: Iterable[tuple[str, Template]]) -> Template:
@@ -221,11 +239,14 @@ def is_expression(value: Json) -> bool:
     return isinstance(value, str) and value.strip().startswith("${") and value.strip().endswith("}")
 
 
+def holds_expression(value: Json) -> bool:
+    """Return whether a text is an expression, or has one inside it."""
+    return isinstance(value, str) and OPENING.search(value) is not None
+
+
 def duration(context: Context, value: Json, pointer: str) -> Duration:
     """Return a span of time, or the template that yields one."""
-    if is_expression(value):
-        return template(context, value, pointer)
-    if isinstance(value, dict) and any(map(is_expression, value.values())):
+    if holds_expression(value) or (isinstance(value, dict) and any(map(holds_expression, value.values()))):
         return template(context, value, pointer)
     try:
         return parse_duration(value)
@@ -257,33 +278,34 @@ def timeout(context: Context, value: Json, pointer: str) -> Timeout:
 def authentication(context: Context, value: Json, pointer: str) -> Template:
     """Return a policy as the object `{kind: {...}}`, references resolved."""
     if isinstance(value, str):
-        context.issues.warn(pointer, f"an authentication is named by {{use: {value}}}")
+        context.issues.warn(pointer, f"an authentication is named by {{use: {value[:80]}}}")
         value = {"use": value}
-    if isinstance(value, dict) and set(value) == {"use"}:
-        name = value["use"]
-        known = context.section("authentications")
-        if name not in known:
-            hint = did_you_mean(str(name), known)
-            context.issues.error(
-                below(pointer, "use"), f"there is no authentication {name!r} in use.authentications", hint
-            )
-            return NOTHING
-        return authentication(context, known[name], below("/use/authentications", str(name)))
-    return _policy(context, value, pointer)
+    if not (isinstance(value, dict) and set(value) == {"use"}):
+        return policy(context, value, pointer)
+    place = below(pointer, "use")
+    name = text(context, value["use"], place, "the name of an authentication")
+    known = context.section("authentications")
+    if name in known:
+        return policy(context, known[name], below("/use/authentications", name))
+    if name:
+        hint = did_you_mean(name, known)
+        context.issues.error(place, f"there is no authentication {name!r} in use.authentications", hint)
+    return NOTHING
 
 
-def _policy(context: Context, given: Json, pointer: str) -> Template:
-    policy = members(context, given, pointer, "an authentication", POLICIES)
-    if len(policy) != 1:
+def policy(context: Context, given: Json, pointer: str) -> Template:
+    """Return a policy that is written out, as the object `{kind: {...}}`."""
+    found = members(context, given, pointer, "an authentication", POLICIES)
+    if len(found) != 1:
         context.issues.error(pointer, f"an authentication says one of {', '.join(POLICIES)}, or use")
         return NOTHING
-    [(kind, details)] = policy.items()
+    [(kind, details)] = found.items()
     if kind not in POLICIES:
         return NOTHING
     place = below(pointer, kind)
     if isinstance(details, dict) and set(details) == {"use"}:
-        secret = details["use"]
-        return object_of([(kind, template(context, f'${{ $secrets["{secret}"] }}', below(place, "use")))])
+        secret = text(context, details["use"], below(place, "use"), "the name of a secret")
+        return object_of([(kind, Expression(f"$secrets[{encode(secret).decode()}]"))])
     known, required = POLICIES[kind]
     for key, value in members(context, details, place, f"a {kind} authentication", known, required).items():
         where = below(place, key)
@@ -304,10 +326,10 @@ def endpoint(context: Context, value: Json, pointer: str) -> Endpoint:
     if isinstance(value, str):
         return Endpoint(uri=uri(context, value, pointer))
     inner = members(context, value, pointer, "an endpoint", ("uri", "authentication"), ("uri",))
-    policy = inner.get("authentication")
+    given = inner.get("authentication")
     return Endpoint(
         uri=uri(context, inner.get("uri", "http://missing"), below(pointer, "uri")),
-        authentication=None if policy is None else authentication(context, policy, below(pointer, "authentication")),
+        authentication=None if given is None else authentication(context, given, below(pointer, "authentication")),
     )
 
 

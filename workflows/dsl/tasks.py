@@ -34,6 +34,9 @@ from workflows.dsl.position import below
 from workflows.dsl.shapes import Context
 
 _SHARED = ("if", "input", "output", "export", "timeout", "then", "metadata")
+POSITION_LIMIT = 1000
+"""Characters of a task's pointer, which stands in each row of its history."""
+
 _DIRECTIVES = ("continue", "exit", "end")
 
 Reader = Callable[[Context, dict[str, Json], str, dict[str, Any]], Task]
@@ -51,6 +54,7 @@ def task_list(context: Context, value: Json, pointer: str) -> TaskList:
             context.issues.error(place, f"an item is an object with one task, not {count}", hint)
             continue
         [(name, body)] = item.items()
+        _check_name(context, name, below(place, name))
         if name in indexes:
             context.issues.error(below(place, name), f"there is a task {name!r} in this list already", "rename one")
         indexes.setdefault(name, len(found))
@@ -59,6 +63,13 @@ def task_list(context: Context, value: Json, pointer: str) -> TaskList:
     for each in tasks:
         _check_targets(context, each, tasks)
     return tasks
+
+
+def _check_name(context: Context, name: str, pointer: str) -> None:
+    if "\0" in name:
+        context.issues.error(pointer, "the name of a task holds a NUL character")
+    if len(pointer) > POSITION_LIMIT:
+        context.issues.error(pointer, f"the position of this task has more than {POSITION_LIMIT} characters")
 
 
 def _check_targets(context: Context, each: Task, tasks: TaskList) -> None:

@@ -55,4 +55,6 @@ Lookup = Callable[[int], Registered]
 def _read(identifier: int) -> Registered:
     row = models.Definition.objects.only("namespace", "name", "version", "text").get(pk=identifier)
     # Registered functions may differ from process to process; whether one is there shows when it is called.
-    return Registered(identifier, (row.namespace, row.name, row.version), dsl.parse(row.text, functions=None))
+    return Registered(
+        identifier, (row.namespace, row.name, row.version), dsl.parse(row.text, functions=None, limit_bytes=None)
+    )
