@@ -1,25 +1,36 @@
 """Admin pages: read everything, change nothing by hand; actions call the operations."""
 
 import re
-from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import UUID
 
-from django.contrib import admin, messages
-from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib import admin
 from django.db.models import Q, QuerySet
-from django.db.models.fields.json import KeyTextTransform
 from django.http import HttpRequest, HttpResponse
-from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from workflows import models
-from workflows.readonly import ReadOnlyAdmin, identity, namespaces_of, shown
+from workflows.dsl.jsontext import decode
+from workflows.readonly import ReadOnlyAdmin, identity, moment, namespaces_of, shown
 from workflows.runtime import accounts, operations
-from workflows.runtime.errors import LemlineError
-from workflows.runtime.operations import Actor
+from workflows.runtime.operations import Actor, InstanceView
+from workflows.runtime.records import unpack
+from workflows.steering import actor_of, steer_rows
 
-MOST_AT_ONCE = 500
+admin.site.site_header = admin.site.site_title = "Lemline"
+admin.site.index_title = "Workflows and who runs them"
+
+HISTORY_ROWS = 200
+
+_VERBS = {
+    "suspend": ("pending", "running", "waiting"),
+    "resume": ("suspended",),
+    "cancel": models.OPEN_STATUSES,
+    "retry": ("faulted", "cancelled"),
+}
+"""Verb to the statuses in which it does something: the page offers no others."""
 
 _UUID_START = re.compile(r"[0-9a-fA-F-]{4,36}")
 
@@ -65,19 +76,22 @@ class DefinitionAdmin(ReadOnlyAdmin):
     """Definitions and their texts."""
 
     namespace_path = "namespace"
-    list_display = ("namespace", "name", "version", "title", "is_current", "created_at", "created_by")
+    list_display = ("namespace", "name", "version", "title", "is_current", "created", "created_by")
     list_filter = ("is_current",)
     search_fields = ("=namespace", "name", "=version", "title")
     search_help_text = "Namespace, name, version or title"
     ordering = ("-id",)
-    fields = ("namespace", "name", "version", "digest", "is_current", "created_at", "created_by", "source")
-    readonly_fields = ("source",)
+    fields = ("namespace", "name", "version", "digest", "is_current", "created", "created_by", "source")
+    readonly_fields = ("created", "source")
+
+    @admin.display(description="created", ordering="id")
+    def created(self, row: models.Definition) -> str:
+        """To the second."""
+        return moment(row.created_at)
 
     @admin.display(description="text")
     def source(self, row: models.Definition) -> SafeString:
         """The text as it was given."""
-        from django.utils.html import format_html
-
         return format_html('<pre class="lemline-json">{}</pre>', row.text)
 
 
@@ -87,22 +101,35 @@ class InstanceAdmin(ReadOnlyAdmin):
 
     namespace_path = "namespace"
     change_form_template = "admin/workflows/instance/change_form.html"
-    list_display = ("id", "namespace", "workflow", "version", "status", "priority", "created_at", "ended_at")
+    list_display = ("id_shown", "status_shown", "definition_line", "created", "ended")
     list_filter = (StatusFilter, WorkflowFilter, "created_at")
     search_fields = ("id",)
     search_help_text = "Start of an id, workflow, namespace/workflow, or label:value"
     ordering = ("-id",)
     actions = ("suspend", "resume", "cancel", "retry")
     fieldsets = (
-        (None, {"fields": ("id", "definition_line", "status", "priority", "labels", "parent", "idempotency_key")}),
-        ("Times", {"fields": ("created_at", "started_at", "ended_at")}),
+        (None, {"fields": ("status_shown", "summary", "stands_at", "next_timer", "definition_link", "times")}),
         ("Data", {"fields": ("problem_shown", "input_shown", "output_shown", "context_shown")}),
+        ("Besides", {"fields": ("id", "priority", "labels", "parent", "idempotency_key")}),
     )
-    readonly_fields = ("definition_line", "problem_shown", "input_shown", "output_shown", "context_shown")
+    readonly_fields = (
+        "status_shown", "summary", "stands_at", "next_timer", "definition_link", "times",
+        "problem_shown", "input_shown", "output_shown", "context_shown",
+    )  # fmt: skip
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[models.Instance]:
         """Leave the payloads in the database for lists."""
         return super().get_queryset(request).defer("input", "output", "context", "problem")
+
+    def get_fieldsets(self, request: HttpRequest, obj: models.Instance | None = None) -> Any:
+        """Leave out what an instance of this status has not."""
+        absent = {"stands_at", "next_timer"} if obj is None or obj.ended_at else {"output_shown"}
+        if obj is None or obj.status != "faulted":
+            absent |= {"summary", "problem_shown"}
+        return [
+            (title, {"fields": [name for name in options["fields"] if name not in absent]})
+            for title, options in self.fieldsets
+        ]
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
@@ -115,10 +142,12 @@ class InstanceAdmin(ReadOnlyAdmin):
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         """Add the history, and the verbs that the user may use."""
-        extra = {**(extra_context or {}), "verbs": self.actions if self.has_steer_permission(request) else ()}
+        extra = dict(extra_context or {})
         row = self.get_object(request, object_id)
         if row is not None and self.has_view_permission(request, row):
-            extra["history"] = operations.history(row.pk, actor=_actor(request), limit=200, cursor=None)
+            extra["history"] = operations.history(row.pk, actor=actor_of(request), limit=HISTORY_ROWS, cursor=None)
+            if self.has_steer_permission(request):
+                extra["verbs"] = [verb for verb, statuses in _VERBS.items() if row.status in statuses]
         return super().change_view(request, object_id, form_url, extra)
 
     def has_steer_permission(self, request: HttpRequest) -> bool:
@@ -129,27 +158,76 @@ class InstanceAdmin(ReadOnlyAdmin):
     @admin.action(description="Suspend", permissions=["steer"])
     def suspend(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
         """Hold instances."""
-        return _steer(self, request, queryset, "suspend", operations.suspend)
+        return steer_rows(self, request, queryset, "suspend", operations.suspend)
 
     @admin.action(description="Resume", permissions=["steer"])
     def resume(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
         """Let suspended instances go on."""
-        return _steer(self, request, queryset, "resume", operations.resume)
+        return steer_rows(self, request, queryset, "resume", operations.resume)
 
     @admin.action(description="Cancel", permissions=["steer"])
     def cancel(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
         """End instances."""
-        return _steer(self, request, queryset, "cancel", operations.cancel)
+        return steer_rows(self, request, queryset, "cancel", operations.cancel)
 
     @admin.action(description="Retry from the failed task", permissions=["steer"])
     def retry(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
         """Run instances again that faulted or were cancelled."""
-        return _steer(self, request, queryset, "retry", operations.retry)
+        return steer_rows(self, request, queryset, "retry", operations.retry)
+
+    @admin.display(description="id", ordering="id")
+    def id_shown(self, row: models.Instance) -> SafeString:
+        """In one line."""
+        return format_html("<code>{}</code>", row.pk)
 
     @admin.display(description="definition")
     def definition_line(self, row: models.Instance) -> str:
         """Which definition, without reading its row."""
         return f"{row.namespace}/{row.workflow}:{row.version}"
+
+    @admin.display(description="definition")
+    def definition_link(self, row: models.Instance) -> SafeString:
+        """The same, as the way to its text."""
+        page = reverse("admin:workflows_definition_change", args=(row.definition_id,))
+        return format_html('<a href="{}">{}</a>', page, self.definition_line(row))
+
+    @admin.display(description="status", ordering="status")
+    def status_shown(self, row: models.Instance) -> SafeString:
+        """With a colour."""
+        return format_html('<span class="lemline-status lemline-{0}">{0}</span>', row.status)
+
+    @admin.display(description="created", ordering="id")
+    def created(self, row: models.Instance) -> str:
+        """To the second."""
+        return moment(row.created_at)
+
+    @admin.display(description="ended", ordering="ended_at")
+    def ended(self, row: models.Instance) -> str:
+        """To the second."""
+        return moment(row.ended_at)
+
+    @admin.display(description="times")
+    def times(self, row: models.Instance) -> str:
+        """When it was created, started and ended."""
+        named = (("created", row.created_at), ("started", row.started_at), ("ended", row.ended_at))
+        return ", ".join(f"{name} {moment(at)}" for name, at in named if at)
+
+    @admin.display(description="why")
+    def summary(self, row: models.Instance) -> SafeString:
+        """The problem in a line, and the task it came from."""
+        found = decode(bytes(row.problem or b"{}"))
+        told = ": ".join(str(found[name]) for name in ("title", "detail") if found.get(name))
+        return format_html("{} <br><code>{}</code>", told or found.get("type", "-"), found.get("instance", ""))
+
+    @admin.display(description="stands at")
+    def stands_at(self, row: models.Instance) -> SafeString:
+        """The innermost tasks under way."""
+        return format_html_join("", "<code>{}</code><br>", ((position,) for position in _seen(row).positions))
+
+    @admin.display(description="next timer")
+    def next_timer(self, row: models.Instance) -> str:
+        """When it goes on by itself at the latest, if it waits for a time."""
+        return moment(models.Checkpoint.objects.filter(instance=row.pk).values_list("due_at", flat=True).first())
 
     @admin.display(description="problem")
     def problem_shown(self, row: models.Instance) -> SafeString | str:
@@ -169,7 +247,7 @@ class InstanceAdmin(ReadOnlyAdmin):
     @admin.display(description="context")
     def context_shown(self, row: models.Instance) -> SafeString | str:
         """The last `$context`."""
-        return shown(row.context)
+        return shown(_seen(row).context)
 
 
 @admin.register(models.Checkpoint)
@@ -198,7 +276,7 @@ class CheckpointAdmin(ReadOnlyAdmin):
     @admin.display(description="state")
     def state_shown(self, row: models.Checkpoint) -> SafeString | str:
         """The state as JSON."""
-        return "-"
+        return shown(unpack(bytes(row.state)))
 
 
 @admin.register(models.Node)
@@ -234,7 +312,7 @@ class ApiKeyAdmin(ReadOnlyAdmin):
         def run(key: int, *, actor: Actor, reason: str) -> object:
             return accounts.revoke_key(str(key), actor=actor, reason=reason)
 
-        return _steer(self, request, queryset, "revoke", run)
+        return steer_rows(self, request, queryset, "revoke", run)
 
 
 @admin.register(models.AuditEntry)
@@ -248,58 +326,15 @@ class AuditEntryAdmin(ReadOnlyAdmin):
     search_help_text = "User or key, or part of the subject"
 
 
-Steer = Callable[..., object]
-
-
-def _steer(
-    page: ReadOnlyAdmin, request: HttpRequest, queryset: QuerySet[Any], verb: str, run: Steer
-) -> HttpResponse | None:
-    """Ask for a reason on a page of its own, then apply the verb to each row that was chosen."""
-    chosen = list(queryset.values_list("pk", flat=True)[:MOST_AT_ONCE])
-    if "reason" not in request.POST:
-        return _ask(page, request, verb, chosen)
-    done, refused = 0, []
-    for key in chosen:
-        try:
-            run(key, actor=_actor(request), reason=request.POST["reason"])
-            done += 1
-        except LemlineError as error:
-            refused.append(str(error))
-    if done:
-        page.message_user(request, f"{verb}: {done} done.", messages.SUCCESS)
-    for text in refused[:20]:
-        page.message_user(request, f"{verb}: {text}", messages.ERROR)
-    return None
-
-
-def _ask(page: ReadOnlyAdmin, request: HttpRequest, verb: str, chosen: Sequence[object]) -> HttpResponse:
-    nouns = page.opts.verbose_name if len(chosen) == 1 else page.opts.verbose_name_plural
-    context = {
-        **page.admin_site.each_context(request),
-        "title": f"{verb.capitalize()} {len(chosen)} {nouns}",
-        "verb": verb,
-        "chosen": chosen,
-        "opts": page.opts,
-        "checkbox": ACTION_CHECKBOX_NAME,
-    }
-    return TemplateResponse(request, "admin/workflows/ask_reason.html", context)
-
-
-def _actor(request: HttpRequest) -> Actor:
-    found = identity(request)
-    name = found.name if found else request.user.get_username()
-    return Actor(
-        name=name,
-        door="admin",
-        namespaces=found.namespaces if found else frozenset(),
-        is_admin=found is not None and found.may("admin"),
-    )
+def _seen(row: models.Instance) -> InstanceView:
+    """An open instance as the engine knows it: its context and positions stand in its checkpoint."""
+    return operations.get_instance(row.pk, actor=Actor(name="admin pages", door="admin"))
 
 
 def _search(rows: QuerySet[Any], term: str) -> QuerySet[Any]:
     name, found, value = term.partition(":")
     if found:
-        labelled: QuerySet[Any] = rows.annotate(_label=KeyTextTransform(name, "labels")).filter(_label=value)
+        labelled: QuerySet[Any] = rows.labelled(name, value)  # type: ignore[attr-defined]  # of our own query set
         return labelled
     namespace, found, workflow = term.partition("/")
     if found:

@@ -295,6 +295,11 @@ class ApiKey(models.Model):
     expires_at = models.DateTimeField(null=True)
     revoked_at = models.DateTimeField(null=True)
 
+    class Meta:
+        """As people call them."""
+
+        verbose_name = "API key"
+
     def __str__(self) -> str:
         return f"{self.name} ({self.prefix})"
 
@@ -309,6 +314,11 @@ class AuditEntry(models.Model):
     reason = models.TextField(default="")
     door = models.CharField(max_length=16, default="")
     """`api`, `admin` or `cli`."""
+
+    class Meta:
+        """As people call them."""
+
+        verbose_name_plural = "audit entries"
 
     def __str__(self) -> str:
         return f"{self.by} {self.action} {self.subject}"

@@ -1,5 +1,6 @@
 """Admin pages that show and never change, quick with a million rows."""
 
+from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 from django.contrib import admin
@@ -35,6 +36,7 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in t
 
     paginator = ShortPaginator
     show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
     list_per_page = 50
     actions_on_bottom = False
     namespace_path: ClassVar[str | None] = None
@@ -79,6 +81,11 @@ def namespaces_of(request: HttpRequest) -> frozenset[str] | None:
     """Return the namespaces that this user is limited to; None for all."""
     found = identity(request)
     return found.namespaces if found else None
+
+
+def moment(at: datetime | None) -> str:
+    """Return a time as people compare it with others: to the second, UTC."""
+    return "-" if at is None else at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def shown(text: bytes | memoryview | None) -> SafeString | str:

@@ -45,6 +45,7 @@ class Migration(migrations.Migration):
                 ("expires_at", models.DateTimeField(null=True)),
                 ("revoked_at", models.DateTimeField(null=True)),
             ],
+            options={"verbose_name": "API key"},
         ),
         migrations.CreateModel(
             name="AuditEntry",
@@ -57,6 +58,7 @@ class Migration(migrations.Migration):
                 ("reason", models.TextField(default="")),
                 ("door", models.CharField(default="", max_length=16)),
             ],
+            options={"verbose_name_plural": "audit entries"},
         ),
         migrations.CreateModel(
             name="Lease",
