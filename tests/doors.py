@@ -56,7 +56,7 @@ class Caller:
 
     def __init__(self, key: str | None) -> None:
         self._headers = {} if key is None else {"Authorization": f"Bearer {key}"}
-        self._client = Client()
+        self._client = Client(enforce_csrf_checks=True)
 
     def get(self, path: str, **headers: str) -> Answer:
         """Ask."""

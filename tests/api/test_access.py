@@ -31,6 +31,7 @@ ROUTES = [
     ("GET", "/docs", None, "viewer", 200),
     ("GET", "/api/v1/", None, "viewer", 404),
     ("GET", "/nowhere", None, "viewer", 404),
+    ("POST", "/nowhere", {}, "viewer", 404),
     ("GET", "/instances/bulk", None, "viewer", 404),
     ("GET", "/metrics", None, "viewer", 200),
     ("GET", "/q/metrics", None, "viewer", 200),

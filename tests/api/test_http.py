@@ -26,6 +26,9 @@ PATHS = {
     "/queues": "GET, HEAD",
 }
 
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW")
+WRONG = [(path, method) for path, right in PATHS.items() for method in METHODS if method not in right.split(", ")]
+
 HEALTH = ("/health", "/health/live", "/health/liveness", "/health/ready", "/health/readiness")
 
 LATER = [
@@ -51,12 +54,9 @@ def check_problem(answer: Answer, status: int, path: str) -> None:
     assert answer.json["instance"] == path
 
 
-@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"])
-@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize(("path", "method"), WRONG)
 def test_a_wrong_method_is_405_with_those_that_are_right(api: Caller, opened: str, path: str, method: str) -> None:
     target = path.format(id=opened)
-    if method in PATHS[path].split(", "):
-        return
 
     answer = api.ask(method, target)
 
