@@ -1,6 +1,7 @@
 """What gunicorn is told: `gunicorn --config python:lemline_site.web lemline_site.wsgi`."""
 
 from lemline_site.settings import LEMLINE
+from workers import garbage
 
 bind = f"{LEMLINE.web.host}:{LEMLINE.web.port}"
 # Threads, since a request may wait for the end of an instance; processes for cores.
@@ -16,3 +17,8 @@ limit_request_line = 8190
 accesslog = None
 # It would be put into the home folder, one for all servers of a user.
 control_socket_disable = True
+
+
+def post_worker_init(worker: object) -> None:
+    """Called once the application is loaded."""
+    garbage.settle()

@@ -11,6 +11,7 @@ from workers.app import app
 from workers.claims import LocalClaims
 from workers.desk import open_desk
 from workers.dispatcher import CeleryWorkers, connect
+from workers.garbage import settle
 from workers.pools import ACTIVITY_POOLS, ROLES, pools
 from workers.routing import routing
 from workflows.runtime import process as runtime
@@ -35,6 +36,7 @@ def main(roles: Sequence[str]) -> int:
     for thread in threads:
         thread.start()
     worker = _worker(roles)
+    settle()
     worker.start()
     for thread in reversed(threads):
         thread.stop()
