@@ -147,7 +147,8 @@ def _segment(found: Sequence[Token]) -> Growth:
     while place < len(found):
         token = found[place]
         if token.kind == "name" and token.text == "as":
-            if any(later.text == "(" for later in found[place:]):
+            if any(later.text in ("(", "?//") for later in found[place:]):
+                # Patterns with programs; alternatives, each of which runs all that follows again.
                 raise _UnboundedError
             return replace(_together(pieces), binds=True)
         if token.kind == "name" and token.text in _FUNCTIONS:
