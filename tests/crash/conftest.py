@@ -10,7 +10,7 @@ from django.conf import settings
 from pytest_django.plugin import DjangoDbBlocker
 
 from tests import databases, processes
-from tests.crash.harness import KEY, LEASE_SECONDS, SERVED, Commands, Installation
+from tests.crash.harness import DEV, KEY, LEASE_SECONDS, SERVED, Commands, Installation
 from tests.crash.stub import Stub
 from workflows.runtime import accounts
 
@@ -37,8 +37,9 @@ def open_installation(
         folder = tmp_path_factory.mktemp("installation")
         with django_db_blocker.unblock():
             databases.use(database)
-            databases.migrate()
-            accounts.ensure_api_key(KEY)
+            if commands is not DEV:  # which makes both itself
+                databases.migrate()
+                accounts.ensure_api_key(KEY)
             environment = {
                 **processes.environment(folder),
                 "LEMLINE_ACTIVITIES": "tests.crash.plug",
