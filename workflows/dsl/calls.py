@@ -1,8 +1,9 @@
 """Readers of what `call` and `run` ask for."""
 
+import re
 from collections.abc import Callable, Mapping
 
-from workflows.dsl import events, shapes
+from workflows.dsl import events, resources, shapes
 from workflows.dsl.expression import Literal, Template
 from workflows.dsl.issues import did_you_mean
 from workflows.dsl.jsontext import Json
@@ -11,6 +12,7 @@ from workflows.dsl.shapes import Context
 
 Read = Callable[[Context, Json, str], Template]
 
+_HOST = re.compile(r"[a-zA-Z0-9](?:[a-zA-Z0-9.-]{0,61}[a-zA-Z0-9])?")
 _METHODS = ("get", "post", "put", "patch", "delete", "head", "options", "trace", "connect")
 _PROTOCOLS = (
     "amqp",
@@ -67,9 +69,29 @@ def _text(context: Context, value: Json, pointer: str) -> Template:
 
 
 def _object(context: Context, value: Json, pointer: str) -> Template:
-    if not shapes.is_expression(value):
+    if not _is_expression(context, value, pointer, "an object"):
         shapes.members(context, value, pointer, "this")
     return shapes.template(context, value, pointer)
+
+
+def _parameters(context: Context, value: Json, pointer: str) -> Template:
+    if not isinstance(value, str):
+        shapes.members(context, value, pointer, "parameters")
+    return shapes.template(context, value, pointer)
+
+
+def _input(context: Context, value: Json, pointer: str) -> Template:
+    if not isinstance(value, dict):
+        context.issues.strictly(pointer, "input is an object")
+    return shapes.template(context, value, pointer)
+
+
+def _is_expression(context: Context, value: Json, pointer: str, what: str) -> bool:
+    """Return whether a value is an expression, where the schema has no place for one."""
+    if not shapes.is_expression(value):
+        return False
+    context.issues.strictly(pointer, f"this is {what}, not an expression")
+    return True
 
 
 def _strings(context: Context, value: Json, pointer: str) -> Template:
@@ -78,24 +100,36 @@ def _strings(context: Context, value: Json, pointer: str) -> Template:
         for key, member in shapes.members(context, value, pointer, "this").items():
             if isinstance(member, dict | list):
                 context.issues.error(below(pointer, key), f"this is a text, not {shapes.kind_of(member)}")
+            elif not isinstance(member, str):
+                context.issues.strictly(below(pointer, key), "this is a text")
     return shapes.template(context, value, pointer)
 
 
+def _only_strings(context: Context, value: Json, pointer: str) -> Template:
+    """The same, and the schema has no place for an expression."""
+    _is_expression(context, value, pointer, "an object of texts")
+    return _strings(context, value, pointer)
+
+
 def _arguments(context: Context, value: Json, pointer: str) -> Template:
-    if not isinstance(value, dict) and not shapes.is_expression(value):
-        shapes.items(context, value, pointer, "arguments")
+    if isinstance(value, dict):
+        context.issues.strictly(pointer, "arguments are an array of texts")
+    elif not _is_expression(context, value, pointer, "an array of texts"):
+        for index, item in enumerate(shapes.items(context, value, pointer, "arguments")):
+            if not isinstance(item, str):
+                context.issues.strictly(below(pointer, index), "an argument is a text")
     return shapes.template(context, value, pointer)
 
 
 def _boolean(context: Context, value: Json, pointer: str) -> Template:
-    if shapes.is_expression(value):
+    if _is_expression(context, value, pointer, "true or false"):
         return shapes.template(context, value, pointer)
     return Literal(shapes.boolean(context, value, pointer, "this"))
 
 
 def _one_of(*words: str) -> Read:
     def read(context: Context, value: Json, pointer: str) -> Template:
-        if shapes.is_expression(value):
+        if _is_expression(context, value, pointer, f"one of {', '.join(words)}"):
             return shapes.template(context, value, pointer)
         return Literal(shapes.choice(context, value, pointer, "this", words))
 
@@ -112,11 +146,11 @@ def _method(context: Context, value: Json, pointer: str) -> Template:
 
 
 def _endpoint(context: Context, value: Json, pointer: str) -> Template:
-    return shapes.endpoint_object(shapes.endpoint(context, value, pointer))
+    return resources.endpoint_object(resources.endpoint(context, value, pointer))
 
 
 def _resource(context: Context, value: Json, pointer: str) -> Template:
-    return shapes.resource_object(shapes.resource(context, value, pointer))
+    return resources.resource_object(resources.resource(context, value, pointer))
 
 
 def _duration(context: Context, value: Json, pointer: str) -> Template:
@@ -124,8 +158,34 @@ def _duration(context: Context, value: Json, pointer: str) -> Template:
     return shapes.template(context, value, pointer)
 
 
+def _port(context: Context, value: Json, pointer: str) -> Template:
+    if not _is_expression(context, value, pointer, "a number"):
+        is_number = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 65535
+        if not is_number:
+            context.issues.error(pointer, "a port is a whole number from 0 to 65535")
+    return shapes.template(context, value, pointer)
+
+
+def _host(context: Context, value: Json, pointer: str) -> Template:
+    if not _HOST.fullmatch(shapes.text(context, value, pointer, "a host")):
+        context.issues.strictly(pointer, "a host consists of letters, digits, dots and hyphens")
+    return shapes.template(context, value, pointer)
+
+
+def _server(context: Context, value: Json, pointer: str) -> Template:
+    return fields_of(context, value, pointer, "a server", {"name": _text, "variables": _object}, ("name",))
+
+
+def _client(context: Context, value: Json, pointer: str) -> Template:
+    inner = shapes.members(context, value, pointer, "a client", None, ("name", "version"))
+    for key in ("name", "description"):
+        if key in inner:
+            shapes.text(context, inner[key], below(pointer, key), key)
+    return shapes.template(context, value, pointer)
+
+
 def _grpc_service(context: Context, value: Json, pointer: str) -> Template:
-    fields = {"name": _text, "host": _text, "port": _any, "authentication": shapes.authentication}
+    fields = {"name": _text, "host": _host, "port": _port, "authentication": resources.authentication}
     return fields_of(context, value, pointer, "a gRPC service", fields, ("name", "host"))
 
 
@@ -161,8 +221,8 @@ def _transport(context: Context, value: Json, pointer: str) -> Template:
     inner = shapes.members(context, value, pointer, "a transport", ("http", "stdio", "options"))
     if len({"http", "stdio"} & set(inner)) != 1:
         context.issues.error(pointer, "a transport is either http or stdio")
-    http: Mapping[str, Read] = {"endpoint": _endpoint, "headers": _strings}
-    stdio: Mapping[str, Read] = {"command": _text, "arguments": _arguments, "environment": _strings}
+    http: Mapping[str, Read] = {"endpoint": _endpoint, "headers": _only_strings}
+    stdio: Mapping[str, Read] = {"command": _text, "arguments": _arguments, "environment": _only_strings}
     pairs = []
     if "http" in inner:
         place = below(pointer, "http")
@@ -171,7 +231,7 @@ def _transport(context: Context, value: Json, pointer: str) -> Template:
         place = below(pointer, "stdio")
         pairs.append(("stdio", fields_of(context, inner["stdio"], place, "a stdio transport", stdio, ("command",))))
     if "options" in inner:
-        pairs.append(("options", _strings(context, inner["options"], below(pointer, "options"))))
+        pairs.append(("options", _only_strings(context, inner["options"], below(pointer, "options"))))
     return shapes.object_of(pairs)
 
 
@@ -188,7 +248,7 @@ CALLS: Mapping[str, tuple[Mapping[str, Read], tuple[str, ...]]] = {
     "openapi": (
         {
             "document": _resource, "operationId": _text, "parameters": _object,
-            "authentication": shapes.authentication, "output": _OUTPUT, "redirect": _boolean,
+            "authentication": resources.authentication, "output": _OUTPUT, "redirect": _boolean,
         },
         ("document", "operationId"),
     ),
@@ -198,17 +258,20 @@ CALLS: Mapping[str, tuple[Mapping[str, Read], tuple[str, ...]]] = {
     ),
     "asyncapi": (
         {
-            "document": _resource, "channel": _text, "operation": _text, "server": _object,
+            "document": _resource, "channel": _text, "operation": _text, "server": _server,
             "protocol": _one_of(*_PROTOCOLS), "message": _message, "subscription": _subscription,
-            "authentication": shapes.authentication,
+            "authentication": resources.authentication,
         },
         ("document",),
     ),
-    "a2a": ({"agentCard": _resource, "server": _endpoint, "method": _one_of(*_A2A), "parameters": _any}, ("method",)),
+    "a2a": (
+        {"agentCard": _resource, "server": _endpoint, "method": _one_of(*_A2A), "parameters": _parameters},
+        ("method",),
+    ),
     "mcp": (
         {
-            "protocolVersion": _text, "method": _one_of(*_MCP), "parameters": _any, "timeout": _duration,
-            "transport": _transport, "client": _object,
+            "protocolVersion": _text, "method": _one_of(*_MCP), "parameters": _parameters, "timeout": _duration,
+            "transport": _transport, "client": _client,
         },
         ("method", "transport"),
     ),
@@ -236,7 +299,7 @@ RUNS: Mapping[str, tuple[Mapping[str, Read], tuple[str, ...]]] = {
         ("command",),
     ),
     "workflow": (
-        {"namespace": _text, "name": _text, "version": _text, "input": _any},
+        {"namespace": _text, "name": _text, "version": _text, "input": _input},
         ("namespace", "name"),
     ),
 }  # fmt: skip
@@ -258,8 +321,8 @@ def call_arguments(context: Context, call: str, value: Json, pointer: str) -> Te
     fields, required = CALLS[call]
     found = fields_of(context, value, pointer, f"call: {call}", fields, required)
     if call == "asyncapi" and isinstance(value, dict):
-        if not {"operation", "channel"} & set(value):
-            context.issues.error(pointer, "call: asyncapi names an operation or a channel")
+        if len({"operation", "channel"} & set(value)) != 1:
+            context.issues.error(pointer, "call: asyncapi names either an operation or a channel")
         if len({"message", "subscription"} & set(value)) != 1:
             context.issues.error(pointer, "call: asyncapi has either a message or a subscription")
     return found
@@ -271,6 +334,8 @@ def run_arguments(context: Context, run: str, value: Json, pointer: str) -> Temp
     found = fields_of(context, value, pointer, f"run: {run}", fields, required)
     if run == "script" and isinstance(value, dict) and len({"code", "source"} & set(value)) != 1:
         context.issues.error(pointer, "a script has either code or a source")
+    if run == "workflow" and isinstance(value, dict) and "version" not in value:
+        context.issues.strictly(pointer, "a workflow lacks its version")
     if run == "container" and isinstance(value, dict) and isinstance(value.get("lifetime"), dict):
         _check_lifetime(context, value["lifetime"], below(pointer, "lifetime"))
     return found

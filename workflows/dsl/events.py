@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from workflows.dsl import shapes
+from workflows.dsl import resources, shapes
 from workflows.dsl.expression import Expression, Template
 from workflows.dsl.jsontext import Json
 from workflows.dsl.model import Correlation, EventFilter, EventStrategy, SubscriptionIterator, TaskList
@@ -26,7 +26,9 @@ def event(context: Context, value: Json, pointer: str) -> Template:
 def _check_attributes(context: Context, inner: dict[str, Json], pointer: str) -> None:
     for key in _TEXTS:
         if key in inner:
-            shapes.text(context, inner[key], below(pointer, key), key)
+            source = shapes.text(context, inner[key], below(pointer, key), key)
+            if key in _URIS and not resources.is_uri(source):
+                context.issues.strictly(below(pointer, key), f"{key} is an absolute URI or an expression")
 
 
 def strategy(context: Context, value: Json, pointer: str) -> EventStrategy:
@@ -100,6 +102,6 @@ def iterator(context: Context, value: Json, pointer: str, tasks: ReadTasks) -> S
         item=shapes.text(context, inner.get("item", "item"), below(pointer, "item"), "item"),
         at=shapes.text(context, inner.get("at", "index"), below(pointer, "at"), "at"),
         do=tasks(context, inner["do"], below(pointer, "do")) if "do" in inner else None,
-        output=shapes.output_of(context, inner["output"], below(pointer, "output")) if "output" in inner else None,
-        export=shapes.export_of(context, inner["export"], below(pointer, "export")) if "export" in inner else None,
+        output=resources.output_of(context, inner["output"], below(pointer, "output")) if "output" in inner else None,
+        export=resources.export_of(context, inner["export"], below(pointer, "export")) if "export" in inner else None,
     )

@@ -169,8 +169,14 @@ def mistakes(found: Iterable[tuple[str, Expression]]) -> Iterator[tuple[str, Exp
     for place, expression in found:
         places.setdefault(expression.text, []).append(place)
     for text, message in broken(places):
-        error = ExpressionSyntaxError(f"{_short(text)} is not jq: {_reason(message)}", _hint(text, message))
+        error = _error(text, message)
         yield from ((place, error) for place in places[text])
+
+
+def _error(text: str, message: str) -> ExpressionSyntaxError:
+    if not text.strip():
+        return ExpressionSyntaxError("an empty text is not jq", "leave the member out, or write . for all of the data")
+    return ExpressionSyntaxError(f"{_short(text)} is not jq: {_reason(text, message)}", _hint(text, message))
 
 
 def check(expression: Expression) -> None:
@@ -246,10 +252,11 @@ def _hint(text: str, message: str) -> str:
     return f"jq has no function {name[1]} {takes}; a text stands in double quotes, a member begins with a dot"
 
 
-def _reason(message: str) -> str:
+def _reason(text: str, message: str) -> str:
     """Return jq's first line, without the place: it counts the lines of the wrapper."""
     first = message.partition("\n")[0].removeprefix("jq: error: ")
-    return re.sub(r"(, expecting [^,]*)? at <top-level>.*", "", first)
+    reason = re.sub(r"(, expecting [^,]*)? at <top-level>.*", "", first)
+    return reason if ")" in text else reason.replace("unexpected ')'", "it ends too early")
 
 
 def _short(text: str) -> str:

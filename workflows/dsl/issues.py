@@ -78,6 +78,11 @@ class Issues:
         else:
             self.remark(pointer, message)
 
+    def strictly(self, pointer: str, message: str) -> None:
+        """Note what the specification's schema refuses though its text or practice allows it."""
+        if self.strict:
+            self.error(pointer, f"the schema takes no such value: {message}")
+
     def remark(self, pointer: str, message: str) -> None:
         """Note something that is right but may surprise; strict reading says nothing about it."""
         if not self.strict and len(self.warnings) < MOST:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
-from workflows.dsl import events, rules, shapes
+from workflows.dsl import events, resources, rules, shapes
 from workflows.dsl.expression import mistakes
 from workflows.dsl.issues import DefinitionError, Issues, did_you_mean
 from workflows.dsl.jsontext import Json
@@ -110,8 +110,8 @@ class _Document:
             do=tasks,
             source=value,
             digest=hashlib.sha256(data).hexdigest(),
-            input=shapes.input_of(context, value["input"], "/input") if "input" in value else None,
-            output=shapes.output_of(context, value["output"], "/output") if "output" in value else None,
+            input=resources.input_of(context, value["input"], "/input") if "input" in value else None,
+            output=resources.output_of(context, value["output"], "/output") if "output" in value else None,
             use=use,
             timeout=shapes.timeout(context, value["timeout"], "/timeout") if "timeout" in value else None,
             schedule=self._schedule(value["schedule"]) if "schedule" in value else None,
@@ -186,7 +186,7 @@ class _Document:
         """Read what is only used by name too, so that its mistakes show where it stands."""
         context = self._context
         for name in context.section("authentications"):
-            shapes.policy(context, context.section("authentications")[name], below("/use/authentications", name))
+            resources.policy(context, context.section("authentications")[name], below("/use/authentications", name))
         for name in context.section("timeouts"):
             shapes.timeout(context, name, below("/use/timeouts", name))
         for name in context.section("retries"):
@@ -239,7 +239,7 @@ class _Document:
             inner = shapes.members(self._context, body, place, "a catalog", ("endpoint",), ("endpoint",))
             yield (
                 name,
-                shapes.endpoint(self._context, inner.get("endpoint", "http://missing"), below(place, "endpoint")),
+                resources.endpoint(self._context, inner.get("endpoint", "http://missing"), below(place, "endpoint")),
             )
 
     def _schedule(self, value: Json) -> Schedule:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from workflows.dsl.duration import parse_duration
+from workflows.dsl.duration import UNITS, parse_duration
 from workflows.dsl.expression import (
     OPENING,
     ArrayTemplate,
@@ -21,15 +21,9 @@ from workflows.dsl.expression import (
     parse_template,
 )
 from workflows.dsl.issues import Issues, did_you_mean
-from workflows.dsl.jsontext import Json, encode
+from workflows.dsl.jsontext import Json
 from workflows.dsl.model import (
     Duration,
-    Endpoint,
-    Export,
-    ExternalResource,
-    Input,
-    Output,
-    Schema,
     Task,
     TaskList,
     Timeout,
@@ -39,33 +33,10 @@ from workflows.dsl.position import below
 _PATH = re.compile(r"\.|(\$[A-Za-z_]\w*)?(\.[A-Za-z_]\w*){1,99}|\$[A-Za-z_]\w*", re.ASCII)
 """Programs that surely compile."""
 
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://.*", re.DOTALL)
 NOTHING = Literal(None)
 
 LOOSE_LIMIT = 1000
 """Different texts that loose mode tries as jq."""
-
-_OIDC = (
-    "authority", "grant", "client", "request", "issuers", "scopes", "audiences", "username", "password", "subject",
-    "actor",
-)  # fmt: skip
-POLICIES = {
-    "basic": (("username", "password"), ("username", "password")),
-    "bearer": (("token",), ("token",)),
-    "digest": (("username", "password"), ("username", "password")),
-    "oauth2": ((*_OIDC, "endpoints"), ()),
-    "oidc": (_OIDC, ()),
-}
-"""Kinds of authentication, the members of each, and those that must be there."""
-
-_OBJECTS: Mapping[str, tuple[str, ...]] = {
-    "client": ("id", "secret", "assertion", "authentication"),
-    "request": ("encoding",),
-    "subject": ("token", "type"),
-    "actor": ("token", "type"),
-    "endpoints": ("token", "revocation", "introspection"),
-}
-_ARRAYS = ("issuers", "scopes", "audiences")
 
 
 @dataclass
@@ -179,6 +150,7 @@ def items(context: Context, value: Json, pointer: str, what: str) -> list[Json]:
 def expression(context: Context, value: Json, pointer: str, what: str) -> Expression:
     """Return an expression, with or without `${ }` around it."""
     if isinstance(value, bool):
+        context.issues.strictly(pointer, f"{what} is a text")
         return Expression("true" if value else "false")
     source = text(context, value, pointer, what)
     if not isinstance(value, str):
@@ -246,8 +218,17 @@ def holds_expression(value: Json) -> bool:
 
 def duration(context: Context, value: Json, pointer: str) -> Duration:
     """Return a span of time, or the template that yields one."""
-    if holds_expression(value) or (isinstance(value, dict) and any(map(holds_expression, value.values()))):
+    if holds_expression(value):
+        if not is_expression(value):
+            context.issues.strictly(pointer, "an expression is the whole text")
         return template(context, value, pointer)
+    if isinstance(value, dict):
+        for unit, amount in value.items():
+            if not isinstance(amount, int):
+                context.issues.strictly(below(pointer, unit), f"{unit} is a whole number")
+        if any(map(holds_expression, value.values())):
+            members(context, value, pointer, "a duration", UNITS)
+            return template(context, value, pointer)
     try:
         return parse_duration(value)
     except ValueError as error:
@@ -269,144 +250,7 @@ def named_or_inline(context: Context, value: Json, pointer: str, section: str, w
 def timeout(context: Context, value: Json, pointer: str) -> Timeout:
     """Return a timeout, inline or by name."""
     found, place = named_or_inline(context, value, pointer, "timeouts", "timeout")
-    if not found and isinstance(value, str):
+    if isinstance(value, str) and value not in context.section("timeouts"):
         return Timeout(after=parse_duration("PT0S"))
     inner = members(context, found, place, "a timeout", ("after",), ("after",))
     return Timeout(after=duration(context, inner.get("after", "PT0S"), below(place, "after")))
-
-
-def authentication(context: Context, value: Json, pointer: str) -> Template:
-    """Return a policy as the object `{kind: {...}}`, references resolved."""
-    if isinstance(value, str):
-        context.issues.warn(pointer, f"an authentication is named by {{use: {value[:80]}}}")
-        value = {"use": value}
-    if not (isinstance(value, dict) and set(value) == {"use"}):
-        return policy(context, value, pointer)
-    place = below(pointer, "use")
-    name = text(context, value["use"], place, "the name of an authentication")
-    known = context.section("authentications")
-    if name in known:
-        return policy(context, known[name], below("/use/authentications", name))
-    if name:
-        hint = did_you_mean(name, known)
-        context.issues.error(place, f"there is no authentication {name!r} in use.authentications", hint)
-    return NOTHING
-
-
-def policy(context: Context, given: Json, pointer: str) -> Template:
-    """Return a policy that is written out, as the object `{kind: {...}}`."""
-    found = members(context, given, pointer, "an authentication", POLICIES)
-    if len(found) != 1:
-        context.issues.error(pointer, f"an authentication says one of {', '.join(POLICIES)}, or use")
-        return NOTHING
-    [(kind, details)] = found.items()
-    if kind not in POLICIES:
-        return NOTHING
-    place = below(pointer, kind)
-    if isinstance(details, dict) and set(details) == {"use"}:
-        secret = text(context, details["use"], below(place, "use"), "the name of a secret")
-        return object_of([(kind, Expression(f"$secrets[{encode(secret).decode()}]"))])
-    known, required = POLICIES[kind]
-    for key, value in members(context, details, place, f"a {kind} authentication", known, required).items():
-        where = below(place, key)
-        if key in _OBJECTS:
-            for name, part in members(context, value, where, key, _OBJECTS[key]).items():
-                text(context, part, below(where, name), name)
-        elif key in _ARRAYS:
-            items(context, value, where, key)
-        elif key == "authority":
-            uri(context, value, where)
-        else:
-            text(context, value, where, key)
-    return object_of([(kind, template(context, details, place))])
-
-
-def endpoint(context: Context, value: Json, pointer: str) -> Endpoint:
-    """Return an endpoint: a URI, or an object with one."""
-    if isinstance(value, str):
-        return Endpoint(uri=uri(context, value, pointer))
-    inner = members(context, value, pointer, "an endpoint", ("uri", "authentication"), ("uri",))
-    given = inner.get("authentication")
-    return Endpoint(
-        uri=uri(context, inner.get("uri", "http://missing"), below(pointer, "uri")),
-        authentication=None if given is None else authentication(context, given, below(pointer, "authentication")),
-    )
-
-
-def uri(context: Context, value: Json, pointer: str) -> Template:
-    """Return a URI, which may be a template."""
-    source = text(context, value, pointer, "a URI")
-    if source and "${" not in source and not _SCHEME.fullmatch(source) and not source.startswith(("{", "/", ".")):
-        context.issues.error(pointer, f"{source[:80]!r} is no URI: it begins with a scheme, e.g. https://")
-    return template(context, source, pointer, uri=True)
-
-
-def endpoint_object(found: Endpoint) -> Template:
-    """Return the object that an activity gets: uri, and authentication when there is one."""
-    pairs = [("uri", found.uri)]
-    if found.authentication is not None:
-        pairs.append(("authentication", found.authentication))
-    return object_of(pairs)
-
-
-def resource(context: Context, value: Json, pointer: str) -> ExternalResource:
-    """Return an external resource."""
-    inner = members(context, value, pointer, "an external resource", ("name", "endpoint"), ("endpoint",))
-    name = inner.get("name")
-    return ExternalResource(
-        endpoint=endpoint(context, inner.get("endpoint", "http://missing"), below(pointer, "endpoint")),
-        name=None if name is None else text(context, name, below(pointer, "name"), "a resource's name"),
-    )
-
-
-def resource_object(found: ExternalResource) -> Template:
-    """Return the object that an activity gets: endpoint, and name when there is one."""
-    pairs = [("endpoint", endpoint_object(found.endpoint))]
-    if found.name is not None:
-        pairs.append(("name", Literal(found.name)))
-    return object_of(pairs)
-
-
-def schema(context: Context, value: Json, pointer: str) -> Schema:
-    """Return a schema, inline or external."""
-    inner = members(context, value, pointer, "a schema", ("format", "document", "resource"))
-    if ("document" in inner) == ("resource" in inner) and inner:
-        context.issues.error(pointer, "a schema has either a document or a resource")
-    format_ = text(context, inner.get("format", "json"), below(pointer, "format"), "a schema's format")
-    if "resource" in inner:
-        return Schema(format=format_, resource=resource(context, inner["resource"], below(pointer, "resource")))
-    document = inner.get("document")
-    if not isinstance(document, dict | bool) and "document" in inner and format_ == "json":
-        context.issues.error(below(pointer, "document"), f"a JSON Schema is an object, not {kind_of(document)}")
-    return Schema(format=format_, document=document)
-
-
-def _shape(context: Context, value: Json, pointer: str, what: str, verb: str) -> tuple[Schema | None, Template | None]:
-    inner = members(context, value, pointer, what, ("schema", verb))
-    given = inner.get(verb)
-    found: Template | None = None
-    if isinstance(given, str):
-        found = expression(context, given, below(pointer, verb), f"{what}.{verb}")
-    elif isinstance(given, dict):
-        found = template(context, given, below(pointer, verb))
-    elif verb in inner:
-        context.issues.error(below(pointer, verb), f"{what}.{verb} is an expression or an object, not {kind_of(given)}")
-    return (schema(context, inner["schema"], below(pointer, "schema")) if "schema" in inner else None), found
-
-
-def input_of(context: Context, value: Json, pointer: str) -> Input:
-    """Return what is done to the raw input."""
-    found, from_ = _shape(context, value, pointer, "input", "from")
-    return Input(schema=found, from_=from_)
-
-
-def output_of(context: Context, value: Json, pointer: str) -> Output:
-    """Return what is done to the raw output."""
-    found, as_ = _shape(context, value, pointer, "output", "as")
-    return Output(schema=found, as_=as_)
-
-
-def export_of(context: Context, value: Json, pointer: str) -> Export:
-    """Return what is left in the context."""
-    found, as_ = _shape(context, value, pointer, "export", "as")
-    return Export(schema=found, as_=as_)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from workflows.dsl import events, shapes
+from workflows.dsl import events, resources, shapes
 from workflows.dsl.calls import CALLS, RUNS, call_arguments, run_arguments
 from workflows.dsl.dialect import official
 from workflows.dsl.expression import Expression, Literal, Template
@@ -65,6 +65,13 @@ def task_list(context: Context, value: Json, pointer: str) -> TaskList:
     return tasks
 
 
+def _then(context: Context, value: Json, pointer: str) -> str:
+    target = shapes.text(context, value, pointer, "then")
+    if value == "":
+        context.issues.error(pointer, "there is no task '' to go on with", f"name one, or say {', '.join(_DIRECTIVES)}")
+    return target or "continue"
+
+
 def _check_name(context: Context, name: str, pointer: str) -> None:
     if "\0" in name:
         context.issues.error(pointer, "the name of a task holds a NUL character")
@@ -78,7 +85,7 @@ def _check_targets(context: Context, each: Task, tasks: TaskList) -> None:
         for index, case in enumerate(each.cases):
             targets.append((case.then, f"{each.position}/switch/{index}/{case.name}/then"))
     for target, place in targets:
-        if target and target not in _DIRECTIVES and target not in tasks.indexes:
+        if target is not None and target not in _DIRECTIVES and target not in tasks.indexes:
             hint = did_you_mean(target, (*tasks.indexes, *_DIRECTIVES))
             context.issues.error(place, f"there is no task {target!r} in this list to go on with", hint)
 
@@ -123,15 +130,15 @@ def _shared(context: Context, name: str, body: dict[str, Json], pointer: str) ->
     if "if" in body:
         shared["if_"] = shapes.expression(context, body["if"], place("if"), "if")
     if "input" in body:
-        shared["input"] = shapes.input_of(context, body["input"], place("input"))
+        shared["input"] = resources.input_of(context, body["input"], place("input"))
     if "output" in body:
-        shared["output"] = shapes.output_of(context, body["output"], place("output"))
+        shared["output"] = resources.output_of(context, body["output"], place("output"))
     if "export" in body:
-        shared["export"] = shapes.export_of(context, body["export"], place("export"))
+        shared["export"] = resources.export_of(context, body["export"], place("export"))
     if "timeout" in body:
         shared["timeout"] = shapes.timeout(context, body["timeout"], place("timeout"))
     if "then" in body:
-        shared["then"] = shapes.text(context, body["then"], place("then"), "then")
+        shared["then"] = _then(context, body["then"], place("then"))
     if "metadata" in body:
         shared["metadata"] = shapes.members(context, body["metadata"], place("metadata"), "metadata")
     return shared
@@ -140,12 +147,16 @@ def _shared(context: Context, name: str, body: dict[str, Json], pointer: str) ->
 def _call(context: Context, body: dict[str, Json], pointer: str, shared: dict[str, Any]) -> Task:
     place = below(pointer, "call")
     call = shapes.text(context, body["call"], place, "call")
+    if body["call"] == "":
+        context.issues.error(place, "there is no function ''", "name one, or a protocol, e.g. http")
     given, with_place = body.get("with", {}), below(pointer, "with")
     if call in CALLS:
         if "with" not in body:
             context.issues.error(pointer, f"call: {call} lacks its arguments, `with`")
         return CallTask(call=call, with_=call_arguments(context, call, given, with_place), **shared)
-    if not shapes.is_expression(given):
+    if shapes.is_expression(given):
+        context.issues.strictly(with_place, "`with` is an object, not an expression")
+    else:
         shapes.members(context, given, with_place, "with")
     arguments = shapes.template(context, given, with_place)
     return CallTask(call=call, with_=arguments, function=context.functions.get(call), **shared)
@@ -202,11 +213,12 @@ def _listen(context: Context, body: dict[str, Json], pointer: str, shared: dict[
     place = below(pointer, "listen")
     inner = shapes.members(context, body["listen"], place, "listen", ("to", "read"), ("to",))
     read = shapes.choice(context, inner.get("read", "data"), below(place, "read"), "read", ("data", "envelope", "raw"))
-    foreach = body.get("foreach")
+    to = events.strategy(context, inner.get("to", {"any": []}), below(place, "to"))
+    place = below(pointer, "foreach")
     return ListenTask(
-        to=events.strategy(context, inner.get("to", {"any": []}), below(place, "to")),
+        to=to,
         read=read,
-        foreach=None if foreach is None else events.iterator(context, foreach, below(pointer, "foreach"), task_list),
+        foreach=events.iterator(context, body["foreach"], place, task_list) if "foreach" in body else None,
         **shared,
     )
 
@@ -216,14 +228,15 @@ def _raise(context: Context, body: dict[str, Json], pointer: str, shared: dict[s
     inner = shapes.members(context, body["raise"], place, "raise", ("error",), ("error",))
     found, where = shapes.named_or_inline(context, inner.get("error", {}), below(place, "error"), "errors", "error")
     known = ("type", "status", "title", "detail", "instance")
-    is_missing = isinstance(inner.get("error"), str) and not found
+    is_missing = isinstance(inner.get("error"), str) and inner["error"] not in context.section("errors")
     error = shapes.members(context, found, where, "an error", known, () if is_missing else ("type", "status"))
     status = error.get("status", 500)
-    if isinstance(status, bool) or (not isinstance(status, int) and not shapes.is_expression(status)):
-        context.issues.error(below(where, "status"), "status is a whole number, e.g. 400")
+    _check_status(context, status, below(where, "status"))
     for key in ("type", "title", "detail", "instance"):
         if key in error:
             shapes.text(context, error[key], below(where, key), key)
+    if not resources.is_uri(str(error.get("type", "${ . }"))):
+        context.issues.strictly(below(where, "type"), "type is an absolute URI or an expression")
     parts = {key: shapes.template(context, value, below(where, key)) for key, value in error.items() if key in known}
     template = ErrorTemplate(
         type=parts.get("type", Literal("about:blank")), status=parts.get("status", Literal(500)),
@@ -284,7 +297,7 @@ def _case(context: Context, name: str, value: Json, pointer: str) -> SwitchCase:
     inner = shapes.members(context, value, pointer, "a case", ("when", "then"), ("then",))
     return SwitchCase(
         name=name,
-        then=shapes.text(context, inner.get("then", "continue"), below(pointer, "then"), "then"),
+        then=_then(context, inner.get("then", "continue"), below(pointer, "then")),
         when=shapes.expression(context, inner["when"], below(pointer, "when"), "when") if "when" in inner else None,
     )
 
@@ -322,7 +335,21 @@ def _errors(context: Context, value: Json, pointer: str) -> Mapping[str, Templat
     wanted = shapes.members(context, inner["with"], place, "errors.with", known)
     if not wanted:
         context.issues.error(place, "errors.with names at least one member of the error")
+    for key, member in wanted.items():
+        if key == "status":
+            _check_status(context, member, below(place, key))
+        elif key in known:
+            shapes.text(context, member, below(place, key), key)
+    if "detail" in wanted:
+        context.issues.strictly(below(place, "detail"), "this filter is spelled details")
     return {key: shapes.template(context, member, below(place, key)) for key, member in wanted.items()}
+
+
+def _check_status(context: Context, status: Json, pointer: str) -> None:
+    if shapes.is_expression(status):
+        context.issues.strictly(pointer, "status is a whole number")
+    elif isinstance(status, bool) or not isinstance(status, int):
+        context.issues.error(pointer, "status is a whole number, e.g. 400")
 
 
 def _retry(context: Context, value: Json, pointer: str) -> RetryPolicy:
@@ -355,6 +382,8 @@ def _backoff(context: Context, value: Json, pointer: str) -> dict[str, Any]:
         return {}
     [(word, details)] = inner.items()
     place = below(pointer, word)
+    if details is None:
+        context.issues.strictly(place, f"{word} backoff is an object")
     more = shapes.members(context, {} if details is None else details, place, f"{word} backoff")
     parts: dict[str, Any] = {"backoff": word}
     for key, name in (("increment", "increment"), ("maxDelay", "max_delay")):
