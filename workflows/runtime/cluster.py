@@ -16,9 +16,12 @@ from django.db import DatabaseError
 from workflows import models
 from workflows.engine import decode_state
 from workflows.runtime.clock import DatabaseClock
-from workflows.runtime.records import Records, Row, UnreachableError
+from workflows.runtime.records import ContentionError, Records, Row, UnreachableError
 
 log = logging.getLogger("lemline.cluster")
+
+AGAIN_SECONDS = 1.0
+"""Pause after a heartbeat that could not be written."""
 
 Hold = tuple[str, str, int]
 """Instance, wait, ring."""
@@ -101,17 +104,30 @@ class Heartbeat:
             log.warning("heartbeat.leave", exc_info=True)
 
     def _run(self) -> None:
-        while not self._stopped.wait(self._lease.total_seconds() / 3):
-            self.beat()
+        third = self._lease.total_seconds() / 3
+        pause = third
+        while not self._stopped.wait(pause):
+            # Once the database is back, others must hear of us before they give up what we hold.
+            pause = third if self.beat() else min(third, AGAIN_SECONDS)
 
-    def beat(self) -> None:
-        """Write what this process does, learn who lives, and stop what nobody waits for any more. Never raises."""
+    def beat(self) -> bool:
+        """Write what this process does, learn who lives, and stop what nobody waits for any more. Never raises.
+
+        Returns:
+            Whether it was written.
+        """
         try:
             self._clock.set(self._records.now())
             self._write()
+        except Exception as error:
+            expected = isinstance(error, DatabaseError | UnreachableError | ContentionError)
+            log.warning("heartbeat.missed", exc_info=None if expected else error, extra={"error": str(error)})
+            return False
+        try:
             self._drop_closed()
-        except (DatabaseError, UnreachableError) as error:
-            log.warning("heartbeat.missed", extra={"error": str(error)})
+        except Exception:
+            log.exception("heartbeat.closed")
+        return True
 
     def _write(self) -> None:
         presence, now = self._presence, self._clock.now()

@@ -8,16 +8,15 @@ import logging
 from collections.abc import Sequence
 
 import msgspec
-from django.db import DatabaseError
 
 from workflows.engine import State, facts
 from workflows.engine.commands import Cancel, Command, ContinueLater, Finish, StartChild
 from workflows.engine.problems import problem
-from workflows.runtime.children import Children
+from workflows.runtime.children import DROPPED, RESUMED, SUSPENDED, Children
 from workflows.runtime.clock import DatabaseClock
 from workflows.runtime.endings import Endings
 from workflows.runtime.ports import Dispatcher, DispatchError
-from workflows.runtime.records import Records, UnreachableError
+from workflows.runtime.records import Records
 from workflows.runtime.step import Submit, Taken
 
 log = logging.getLogger("lemline.consequences")
@@ -46,10 +45,10 @@ class Consequences:
         self._submit = submit
 
     def follow(self, taken: Sequence[Taken]) -> None:
-        """Do what these steps asked for. Never raises."""
+        """Do what these steps asked for. Never raises: they are committed, whatever becomes of this."""
         self._ring(taken)
         for each in taken:
-            if each.commands:
+            if each.changed or each.rerung:
                 self._carry_out(each)
 
     def _ring(self, taken: Sequence[Taken]) -> None:
@@ -58,22 +57,25 @@ class Consequences:
             return
         try:
             self._dispatcher.dispatch(deliveries)
-        except DispatchError as error:
-            log.warning("broker.away", extra={"error": str(error), "waiting": len(deliveries)})
+        except Exception as error:
+            # Away, most often. Anything else would fail in the same way for the next batch, and is worth its trace.
+            unexpected = None if isinstance(error, DispatchError) else error
+            log.warning("broker.away", exc_info=unexpected, extra={"error": str(error), "waiting": len(deliveries)})
             self._postpone(sorted({delivery.instance_id for delivery in deliveries}))
 
     def _postpone(self, ids: Sequence[str]) -> None:
         try:
             self._records.postpone(ids, RING_AGAIN_SECONDS)
-        except UnreachableError as error:
+        except Exception as error:  # noqa: BLE001
             # The sweeper finds them: nobody holds these waits, and their queues move past them.
+            self._records.rollback()
             log.warning("database.away", extra={"error": str(error), "waiting": len(ids)})
 
     def _carry_out(self, taken: Taken) -> None:
-        for command in taken.commands:
+        for command in taken.errands():
             try:
                 self._do(taken, command)
-            except (DatabaseError, UnreachableError) as error:
+            except Exception as error:  # noqa: BLE001  (the sweeper finds what was left undone)
                 log.warning("consequence.deferred", extra={"instance_id": taken.instance_id, "error": str(error)})
         before, after = taken.subject.state.status, taken.state.status
         if before != after and "suspended" in (before, after):
@@ -88,10 +90,8 @@ class Consequences:
             case Cancel(kind="activity"):
                 self._dispatcher.cancel(taken.instance_id, command.wait_id)
             case Cancel(kind="child"):
-                self._submit(
-                    command.child_id, facts.CancelRequested(at=self._clock.now(), reason="the parent dropped it")
-                )
-            case Finish():
+                self._submit(command.child_id, facts.CancelRequested(at=self._clock.now(), reason=DROPPED))
+            case Finish() if taken.state.is_final:
                 self._finish(taken)
             case _:
                 pass
@@ -102,9 +102,12 @@ class Consequences:
         for wait in state.waits.values():
             command = wait.command() if wait.kind == "child" else None
             if isinstance(command, StartChild):
-                reason = "the parent was suspended" if status == "suspended" else "the parent goes on"
-                fact = facts.SuspendRequested if status == "suspended" else facts.ResumeRequested
-                self._submit(command.child_id, fact(at=now, reason=reason))
+                fact = (
+                    facts.SuspendRequested(at=now, reason=SUSPENDED)
+                    if status == "suspended"
+                    else facts.ResumeRequested(at=now, reason=RESUMED)
+                )
+                self._submit(command.child_id, fact)
 
     def bury(self, instance_id: str, error: Exception) -> None:
         """Fault an instance whose step raised or could not be stored. Never raises: a database that refuses this
@@ -116,7 +119,12 @@ class Consequences:
         except Exception:
             self._records.rollback()
             log.exception("grave.refused", extra={"instance_id": instance_id})
+            return
         self._endings.announce(instance_id)
+        try:
+            self._children.tell_again(instance_id)
+        except Exception:
+            log.exception("consequence.deferred", extra={"instance_id": instance_id})
 
     def _finish(self, taken: Taken) -> None:
         self._endings.announce(taken.instance_id)

@@ -2,15 +2,24 @@
 
 import contextlib
 import json
+import os
 import queue
 import select
+import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import IO
 
 _WORKER = Path(__file__).with_name("jq_worker.py")
 _PIECE = 1 << 16
+
+START_SECONDS = 30.0
+"""How long a helper may take to start. On a busy machine that is no fault of the expression."""
+
+_OUT_OF_MEMORY = frozenset({1, -signal.SIGABRT, -signal.SIGSEGV, -signal.SIGBUS})
+"""How a helper ends when it gets no more memory: by Python, by jq, or by the system."""
 
 
 class JqSandbox:
@@ -33,17 +42,32 @@ class JqSandbox:
 
     def run(self, program: str, text: str) -> str | None:
         """Return the first result as JSON text, None without one. ValueError and TimeoutError as the port says."""
-        helper = self._free.get() or _Helper(self._memory)
+        question = f"{json.dumps(program)}\n{json.dumps(text)}\n".encode()
         try:
-            answer = helper.ask(program, text, self._timeout, self._output)
-        except BaseException:
-            helper.kill()
-            self._free.put(None)
-            raise
-        self._free.put(helper)
+            answer = self._ask(question)
+        except _KilledError:
+            # Somebody killed the helper, maybe before it was asked at all.
+            try:
+                answer = self._ask(question)
+            except _KilledError as error:
+                raise TimeoutError("the expression's helper was killed twice") from error
         if isinstance(answer, dict):
             raise ValueError(answer["error"])  # noqa: TRY004  (what jq said of a value)
         return answer[0] if answer else None
+
+    def _ask(self, question: bytes) -> "list[str] | dict[str, str]":
+        helper = self._free.get()
+        try:
+            if helper is None:
+                helper = _Helper(self._memory, self._timeout)
+            answer = helper.ask(question, self._timeout, self._output)
+        except BaseException:
+            if helper is not None:
+                helper.kill()
+            self._free.put(None)
+            raise
+        self._free.put(helper)
+        return answer
 
     def close(self) -> None:
         """End the helpers that are free; who evaluates later starts others."""
@@ -54,53 +78,76 @@ class JqSandbox:
             self._free.put(None)
 
 
+class _KilledError(Exception):
+    """A helper ended for no reason of its own."""
+
+
 class _Helper:
-    def __init__(self, memory_bytes: int) -> None:
+    def __init__(self, memory_bytes: int, timeout_seconds: float) -> None:
         # `-I`: neither the current folder nor PYTHON* variables are looked at. HOME: jq reads `~/.jq`.
         self._process = subprocess.Popen(
-            [sys.executable, "-I", str(_WORKER), str(memory_bytes)],
+            [sys.executable, "-I", str(_WORKER), str(memory_bytes), str(timeout_seconds)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
             env={"TZ": "UTC", "HOME": "/nonexistent", "LANG": "C.UTF-8"}, cwd="/", bufsize=0, start_new_session=True,
         )  # fmt: skip
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._stdin: IO[bytes] = self._process.stdin
+        self._stdout: IO[bytes] = self._process.stdout
+        # Else a helper that was stopped would stop us, once its pipe is full.
+        os.set_blocking(self._stdin.fileno(), False)
+        self._is_ready = False
 
-    def ask(self, program: str, text: str, seconds: float, output_bytes: int) -> "list[str] | dict[str, str]":
+    def ask(self, question: bytes, seconds: float, output_bytes: int) -> "list[str] | dict[str, str]":
+        if not self._is_ready:
+            self._line(time.monotonic() + START_SECONDS, "the expression's helper does not start", output_bytes)
+            self._is_ready = True
         deadline = time.monotonic() + seconds
-        self._send(f"{json.dumps(program)}\n{json.dumps(text)}\n".encode(), deadline)
-        line = self._receive(deadline, seconds, output_bytes)
-        answer: list[str] | dict[str, str] = json.loads(line)
+        message = f"the expression took longer than {seconds:g} s"
+        self._send(question, deadline, message)
+        answer: list[str] | dict[str, str] = json.loads(self._line(deadline, message, output_bytes))
         return answer
 
-    def _send(self, data: bytes, deadline: float) -> None:
-        assert self._process.stdin is not None
+    def _send(self, data: bytes, deadline: float, message: str) -> None:
         rest = memoryview(data)
         while rest:
-            _, ready, _ = select.select([], [self._process.stdin], [], max(0.0, deadline - time.monotonic()))
-            if not ready:
-                raise TimeoutError("the expression took too long")
+            self._await(self._stdin, select.POLLOUT, deadline, message)
             try:
-                rest = rest[self._process.stdin.write(rest[:_PIECE]) or 0 :]
+                rest = rest[self._stdin.write(rest[:_PIECE]) or 0 :]
             except BrokenPipeError:
-                raise TimeoutError("the expression's helper ended") from None
+                self._ended(message)
 
-    def _receive(self, deadline: float, seconds: float, output_bytes: int) -> bytes:
-        assert self._process.stdout is not None
+    def _line(self, deadline: float, message: str, output_bytes: int) -> bytes:
         received = bytearray()
         while not received.endswith(b"\n"):
-            ready, _, _ = select.select([self._process.stdout], [], [], max(0.0, deadline - time.monotonic()))
-            if not ready:
-                raise TimeoutError(f"the expression took longer than {seconds:g} s")
-            piece = self._process.stdout.read(_PIECE)
+            self._await(self._stdout, select.POLLIN, deadline, message)
+            piece = self._stdout.read(_PIECE)
             if not piece:
-                raise TimeoutError("the expression took more memory than a helper has")
+                self._ended(message)
             received += piece
             if len(received) > output_bytes:
                 raise TimeoutError(f"the expression's result is over {output_bytes} bytes")
         return bytes(received)
 
+    def _await(self, pipe: IO[bytes], event: int, deadline: float, message: str) -> None:
+        # Not `select`: that takes no descriptor over 1023.
+        poll = select.poll()
+        poll.register(pipe, event)
+        if not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
+            raise TimeoutError(message)
+
+    def _ended(self, message: str) -> None:
+        """Say why the helper ended, whose pipes are closed."""
+        code = self._process.wait()
+        if code == -signal.SIGXCPU:
+            raise TimeoutError(message)
+        if code in _OUT_OF_MEMORY:
+            raise TimeoutError("the expression took more memory than a helper has")
+        raise _KilledError(code)
+
     def kill(self) -> None:
         self._process.kill()
         self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                with contextlib.suppress(OSError):
-                    pipe.close()
+        for pipe in (self._stdin, self._stdout):
+            with contextlib.suppress(OSError):
+                pipe.close()

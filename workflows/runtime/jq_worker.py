@@ -1,13 +1,15 @@
 """A helper process that evaluates jq programs and may be killed at any moment. Knows nothing of Lemline.
 
-Reads pairs of lines from standard input: program and input, each as a JSON string. Answers each pair with a
-line: `["result"]`, `[]` without a result, or `{"error": message}`.
+Writes an empty line when it is ready. Then it reads pairs of lines from standard input: program and input, each
+as a JSON string. Answers each pair with a line: `["result"]`, `[]` without a result, or `{"error": message}`.
 """
 
 import functools
 import json
+import math
 import resource
 import sys
+import time
 
 import jq
 
@@ -27,13 +29,21 @@ def answer(program: str, text: str) -> "list[str] | dict[str, str]":
     return [] if result is None else [result]
 
 
+def limit_cpu(seconds: float) -> None:
+    """End this process when the next evaluation takes longer: whoever should kill it may be gone itself."""
+    allowed = math.ceil(time.process_time() + seconds) + 1
+    resource.setrlimit(resource.RLIMIT_CPU, (allowed, resource.getrlimit(resource.RLIMIT_CPU)[1]))
+
+
 def main() -> None:
     """Serve until standard input ends."""
-    limit = int(sys.argv[1])
+    limit, seconds = int(sys.argv[1]), float(sys.argv[2])
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    print(flush=True)
     for line in sys.stdin:
         text = sys.stdin.readline()
+        limit_cpu(seconds)
         print(json.dumps(answer(json.loads(line), json.loads(text))), flush=True)
 
 

@@ -14,8 +14,12 @@ from psycopg2.extensions import QuotedString
 
 @functools.lru_cache(4096)
 def _quoted(text: str) -> bytes:
-    """Quote a text: names, positions and the like come again and again."""
-    quoted = QuotedString(text)
+    """Quote a text: names, positions and the like come again and again.
+
+    PostgreSQL has no NUL and no lone surrogate in texts. Where one stands in a column that is searched or shown, a
+    replacement character stands for it; what workflows work with is stored as bytes.
+    """
+    quoted = QuotedString(text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode())
     quoted.encoding = "utf8"
     return bytes(quoted.getquoted())
 

@@ -99,6 +99,8 @@ class MemoryRecords:
 
     def bury(self, instance_id: str, problem: bytes, problem_type: str) -> None:
         """Fault an instance whose step cannot be taken."""
+        if instance_id not in self._rows:
+            return
         birth, phase = self.instances[instance_id]
         ended = replace(phase, status="faulted", problem=problem, problem_type=problem_type, ended_at=self.now())
         self.instances[instance_id] = (birth, ended)

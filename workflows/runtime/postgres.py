@@ -4,6 +4,7 @@ psycopg2 puts values into the text on the client's side, so one `execute` carrie
 The connection is Django's own, in autocommit; BEGIN and COMMIT are part of the text.
 """
 
+import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -11,12 +12,12 @@ from uuid import UUID
 
 import psycopg2
 from django.db import connections
-from psycopg2 import errors
 
 from workflows.runtime import literals
 from workflows.runtime.records import (
     CHECKPOINT_COLUMNS,
     EVENT_COLUMNS,
+    GRAVE_ORDINAL,
     HISTORY_COLUMNS,
     INSTANCE_COLUMNS,
     Birth,
@@ -33,11 +34,16 @@ from workflows.runtime.records import (
     unpack,
 )
 
-_ROW = "SELECT c.instance::text, c.definition, c.priority, c.step, c.state, c.input, c.due_at, clock_timestamp() "
+_ROW = (
+    "SELECT c.instance::text, c.definition, c.priority, c.step, c.state, c.input, c.due_at, c.parked,"
+    " clock_timestamp() "
+)
 _LOCK = "FROM workflows_checkpoint c WHERE c.instance = ANY(%s::uuid[]) ORDER BY c.instance FOR UPDATE"
+# Only the sweeper puts off its look: else a lost branch would hide behind a busy sibling.
 _UPDATE = (
     b"UPDATE workflows_checkpoint c SET step = v.step, state = v.state, due_at = v.due_at,"
-    b" leased_until = v.leased_until, has_open_work = v.has_open_work, parked = v.parked"
+    b" leased_until = CASE WHEN v.has_open_work THEN LEAST(c.leased_until, v.leased_until) END,"
+    b" has_open_work = v.has_open_work, parked = v.parked"
     b" FROM (VALUES %s) v(instance, before, step, state, due_at, leased_until, has_open_work, parked)"
     b" WHERE c.instance = v.instance AND c.step = v.before;"
 )
@@ -63,8 +69,23 @@ _INSTANCES_FIRST = _insert("instance", INSTANCE_COLUMNS, " ON CONFLICT DO NOTHIN
 _CHECKPOINTS = _insert("checkpoint", CHECKPOINT_COLUMNS)
 _HISTORY = _insert("history", HISTORY_COLUMNS)
 _EVENTS = _insert("receivedevent", EVENT_COLUMNS, " ON CONFLICT DO NOTHING")
-_CONTENTION = (errors.DeadlockDetected, errors.SerializationFailure, errors.LockNotAvailable)
-_GONE = (psycopg2.OperationalError, psycopg2.InterfaceError)
+_GRAVE = (
+    "WITH grave AS (UPDATE workflows_checkpoint c SET due_at = NULL, leased_until = NULL, has_open_work = false,"
+    " parked = true FROM workflows_instance i WHERE c.instance = %(id)s::uuid AND i.id = c.instance"
+    " AND i.ended_at IS NULL RETURNING c.instance, c.step), told AS (INSERT INTO workflows_history"
+    " (instance, step, ordinal, is_phase, position, name, kind, status, attempt, ended_at, pool, worker, reason, by)"
+    " SELECT instance, step, %(ordinal)s, true, '', '', '', 'faulted', 1, clock_timestamp(), '', '', '', ''"
+    " FROM grave ON CONFLICT DO NOTHING)"
+    " UPDATE workflows_instance SET status = 'faulted', problem = %(problem)s, problem_type = %(type)s,"
+    " ended_at = clock_timestamp() FROM grave WHERE id = grave.instance"
+)
+_CONTENTION = ("40", "55P03")
+"""Starts of SQLSTATE: deadlock, serialization, a lock that was not to be had in time."""
+
+_GONE = ("08", "53", "57P", "58", "25P03", "25P04", "25006")
+"""No connection, no resources, shutting down, its disk, idle for too long in a transaction, a standby by now. Not a
+statement that took too long or was too large: that is the fault of what was to be written.
+"""
 
 
 class PostgresRecords:
@@ -91,7 +112,10 @@ class PostgresRecords:
 
     def save(self, changes: Changes) -> None:
         """Write everything with one text, and commit."""
-        cursor = self._cursor()
+        connection = connections[self._alias].connection
+        if connection is None:
+            raise UnreachableError("the connection that held the locks is gone")
+        cursor = connection.cursor()
         parts = list(_statements(cursor, changes))
         parts.append(b"COMMIT")
         self._run(cursor, b" ".join(parts))
@@ -104,7 +128,7 @@ class PostgresRecords:
         try:
             connection.connection.cursor().execute("ROLLBACK")
         except psycopg2.Error:
-            connection.close()
+            self._close()
 
     def peek(self, ids: Sequence[str]) -> dict[str, Row]:
         """Read without a lock."""
@@ -152,13 +176,8 @@ class PostgresRecords:
 
     def bury(self, instance_id: str, problem: bytes, problem_type: str) -> None:
         """Fault it under the lock of its checkpoint; without one it has ended already."""
-        sql = (
-            "WITH grave AS (UPDATE workflows_checkpoint SET due_at = NULL, leased_until = NULL, has_open_work = false,"
-            " parked = true WHERE instance = %(id)s::uuid RETURNING instance)"
-            " UPDATE workflows_instance SET status = 'faulted', problem = %(problem)s, problem_type = %(type)s,"
-            " ended_at = clock_timestamp() FROM grave WHERE id = grave.instance"
-        )
-        self._run(self._cursor(), sql, {"id": instance_id, "problem": problem, "type": problem_type})
+        values = {"id": instance_id, "problem": problem, "type": problem_type, "ordinal": GRAVE_ORDINAL}
+        self._run(self._cursor(), _GRAVE, values)
 
     def due(self, limit: int) -> tuple[list[str], datetime]:
         """Walk the index of due rows."""
@@ -214,11 +233,21 @@ class PostgresRecords:
     ) -> None:
         try:
             cursor.execute(sql, values)
-        except _CONTENTION as error:
-            raise ContentionError(str(error)) from error
-        except _GONE as error:
+        except psycopg2.Error as error:
+            code = error.pgcode or ""
+            if code.startswith(_CONTENTION):
+                raise ContentionError(str(error)) from error
+            is_lost = not code and isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError)
+            if is_lost or cursor.connection.closed or code.startswith(_GONE):
+                self._close()
+                raise UnreachableError(str(error)) from error
+            raise
+
+    def _close(self) -> None:
+        """Let go of a connection that is beyond use."""
+        with contextlib.suppress(Exception):
             connections[self._alias].close()
-            raise UnreachableError(str(error)) from error
+        connections[self._alias].connection = None
 
 
 def _statements(cursor: Any, changes: Changes) -> Iterable[bytes]:
@@ -264,5 +293,5 @@ def _phase_values(phase: Phase) -> tuple[object, ...]:
 
 
 def _row(values: Sequence[Any]) -> Row:
-    instance, definition, priority, step, state, raw, due_at, _ = values
-    return Row(instance, definition, priority, step, unpack(bytes(state)), bytes(raw), due_at)
+    instance, definition, priority, step, state, raw, due_at, parked, _ = values
+    return Row(instance, definition, priority, step, unpack(bytes(state)), bytes(raw), due_at, parked)

@@ -20,13 +20,14 @@ from workflows.runtime.cluster import Presence
 from workflows.runtime.consequences import Consequences
 from workflows.runtime.definitions import Definitions
 from workflows.runtime.endings import Endings
+from workflows.runtime.history_policy import HistoryPolicy
 from workflows.runtime.jq_sandbox import JqSandbox
 from workflows.runtime.ports import Secrets, Workers
 from workflows.runtime.postgres import PostgresRecords
 from workflows.runtime.records import Records
 from workflows.runtime.secrets import ProvidedSecrets
 from workflows.runtime.sqlite import SqliteRecords
-from workflows.runtime.step import HistoryPolicy, Steps
+from workflows.runtime.step import Steps
 from workflows.runtime.stepper import Stepper
 
 log = logging.getLogger("lemline.process")
@@ -64,7 +65,7 @@ class Process:
         )
         self.stepper = Stepper(self.records, self.clock, self.steps)
         self.children = Children(
-            self.clock, self.stepper.begin, self.stepper.submit, find or models.Definition.objects.named
+            self.records, self.clock, self.stepper.begin, self.stepper.submit, find or models.Definition.objects.named
         )
         self.stepper.consequences = Consequences(
             self.records, workers, self.clock, self.children, self.endings, self.stepper.submit

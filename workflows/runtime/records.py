@@ -38,6 +38,8 @@ class Row(msgspec.Struct, frozen=True, gc=False):
     state: bytes
     input: bytes
     due_at: datetime | None
+    parked: bool = False
+    """Whether it ended with a fault or was cancelled; with a state that is not final it was buried."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +134,9 @@ class Changes:
     removed: list[str] = field(default_factory=list)
     """Instances whose checkpoint goes."""
 
+    size_bytes: int = 0
+    """States and inputs among it."""
+
     def __bool__(self) -> bool:
         return bool(self.births or self.checkpoints or self.phases or self.history or self.events or self.removed)
 
@@ -165,7 +170,7 @@ class Records(Protocol):
         ...
 
     def save(self, changes: Changes) -> None:
-        """Write everything and commit."""
+        """Write everything and commit, by the connection that locked: another one would write without a lock."""
         ...
 
     def rollback(self) -> None:
@@ -200,7 +205,7 @@ class Records(Protocol):
 
     def bury(self, instance_id: str, problem: bytes, problem_type: str) -> None:
         """Fault an instance whose step cannot be taken, so that it neither comes back for ever nor vanishes.
-        Its checkpoint stays as it was.
+        Its state stays as it was; `retry` goes on from there. One that has ended already is left as it is.
         """
         ...
 
@@ -243,6 +248,10 @@ def checkpoint_values(birth: Birth, after: Checkpointed) -> tuple[object, ...]:
         birth.instance_id, birth.definition, birth.priority, birth.input, after.state, after.step, after.due_at,
         after.leased_until, after.has_open_work, after.parked,
     )  # fmt: skip
+
+
+GRAVE_ORDINAL = 1 << 30
+"""Place of a burial in the history: after all that its last step wrote."""
 
 
 def unborn(birth: Birth) -> Phase:

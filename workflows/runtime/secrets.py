@@ -1,9 +1,12 @@
 """Where the values of secrets come from: mounted files, then the environment. Values are never stored."""
 
+import logging
 import os
 from pathlib import Path
 
 from workflows.dsl.jsontext import Json, JsonError, decode
+
+log = logging.getLogger("lemline.secrets")
 
 _OURS = frozenset({"LEMLINE_SECRET_KEY"})
 """Variables that look like secrets of workflows and configure this installation."""
@@ -33,7 +36,12 @@ class ProvidedSecrets:
         if self._folder is None or "/" in name or name.startswith("."):
             return None
         path = self._folder / name
-        return path.read_text("utf-8").removesuffix("\n") if path.is_file() else None
+        try:
+            return path.read_text("utf-8").removesuffix("\n") if path.is_file() else None
+        except (OSError, UnicodeError) as error:
+            # As good as missing, for the workflow; the operator reads why.
+            log.error("secret.unreadable", extra={"secret": name, "error": type(error).__name__})
+            raise KeyError(name) from error
 
 
 def _as_variable(name: str) -> str:

@@ -4,6 +4,7 @@
 others wait for `busy_timeout`.
 """
 
+import contextlib
 import sqlite3
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -15,10 +16,12 @@ from django.db import connections
 from workflows.runtime.records import (
     CHECKPOINT_COLUMNS,
     EVENT_COLUMNS,
+    GRAVE_ORDINAL,
     HISTORY_COLUMNS,
     INSTANCE_COLUMNS,
     Birth,
     Changes,
+    Checkpointed,
     ContentionError,
     Locked,
     Phase,
@@ -30,11 +33,23 @@ from workflows.runtime.records import (
     unpack,
 )
 
-_COLUMNS = "SELECT instance, definition, priority, step, state, input, due_at"
+_COLUMNS = "SELECT instance, definition, priority, step, state, input, due_at, parked"
 _ROW = _COLUMNS + " FROM workflows_checkpoint WHERE instance IN "
+# Only the sweeper puts off its look: else a lost branch would hide behind a busy sibling.
 _UPDATE = (
-    "UPDATE workflows_checkpoint SET step = ?, state = ?, due_at = ?, leased_until = ?, has_open_work = ?, parked = ?"
+    "UPDATE workflows_checkpoint SET step = ?, state = ?, due_at = ?,"
+    " leased_until = CASE WHEN ? THEN MIN(COALESCE(leased_until, ?), ?) END, has_open_work = ?, parked = ?"
     " WHERE instance = ? AND step = ?"
+)
+_GRAVE = (
+    "UPDATE workflows_checkpoint SET due_at = NULL, leased_until = NULL, has_open_work = 0, parked = 1"
+    " WHERE instance = ?1 AND EXISTS (SELECT 1 FROM workflows_instance WHERE id = ?1 AND ended_at IS NULL)"
+)
+_GRAVE_HISTORY = (
+    "INSERT INTO workflows_history"
+    " (instance, step, ordinal, is_phase, position, name, kind, status, attempt, ended_at, pool, worker, reason, by)"
+    " SELECT instance, step, ?, 1, '', '', '', 'faulted', 1, ?, '', '', '', '' FROM workflows_checkpoint"
+    " WHERE instance = ? ON CONFLICT DO NOTHING"
 )
 _PHASE = (
     "UPDATE workflows_instance SET status = ?, started_at = ?, ended_at = ?, output = ?, context = ?, problem = ?,"
@@ -81,8 +96,15 @@ class SqliteRecords:
     def rollback(self) -> None:
         """Give up the transaction."""
         connection = connections[self._alias].connection
-        if connection is not None and connection.in_transaction:
-            connection.execute("ROLLBACK")
+        if connection is None:
+            return
+        try:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+        except sqlite3.Error:
+            with contextlib.suppress(Exception):
+                connections[self._alias].close()
+            connections[self._alias].connection = None
 
     def peek(self, ids: Sequence[str]) -> dict[str, Row]:
         """Read outside of a transaction."""
@@ -121,16 +143,14 @@ class SqliteRecords:
 
     def bury(self, instance_id: str, problem: bytes, problem_type: str) -> None:
         """Fault it; without a checkpoint it has ended already."""
-        connection = self._connection()
+        connection, instance = self._connection(), _hex(instance_id)
         self._run(connection, "BEGIN IMMEDIATE")
-        grave = (
-            "UPDATE workflows_checkpoint SET due_at = NULL, leased_until = NULL, has_open_work = 0, parked = 1"
-            " WHERE instance = ?"
-        )
-        if self._run(connection, grave, (_hex(instance_id),)).rowcount:
+        if self._run(connection, _GRAVE, (instance,)).rowcount:
+            now = _moment(self.now())
+            self._run(connection, _GRAVE_HISTORY, (GRAVE_ORDINAL, now, instance))
             values = "status = 'faulted', problem = ?, problem_type = ?, ended_at = ?"
             sql = f"UPDATE workflows_instance SET {values} WHERE id = ?"
-            self._run(connection, sql, (problem, problem_type, _moment(self.now()), _hex(instance_id)))
+            self._run(connection, sql, (problem, problem_type, now, instance))
         self._run(connection, "COMMIT")
 
     def due(self, limit: int) -> tuple[list[str], datetime]:
@@ -184,17 +204,21 @@ def _statements(changes: Changes) -> Iterable[tuple[str, list[tuple[object, ...]
     fresh = [instance_values(birth, phase) for birth, phase, _ in changes.births if not birth.may_exist]
     claimed = [phase for birth, phase, _ in changes.births if birth.may_exist]
     kept = [checkpoint_values(birth, after) for birth, _, after in changes.births if after is not None]
-    after = [
-        (a.step, a.state, a.due_at, a.leased_until, a.has_open_work, a.parked, a.instance_id, a.before)
-        for a in changes.checkpoints
-    ]
+    after = map(_after_values, changes.checkpoints)
     yield _INSTANCE, [_stored(values, _INSTANCE_IDS) for values in fresh]
     yield _CHECKPOINT, [_stored(values, (0,)) for values in kept]
-    yield _UPDATE, [_stored(values, (6,)) for values in after]
+    yield _UPDATE, [_stored(values, (8,)) for values in after]
     yield _HISTORY, [_stored(values, (0,)) for values in changes.history]
     yield _PHASE, [_stored(_phase_values(phase), (7,)) for phase in (*claimed, *changes.phases)]
     yield "DELETE FROM workflows_checkpoint WHERE instance = ?", [(_hex(instance),) for instance in changes.removed]
     yield _EVENT, [_stored(values, ()) for values in changes.events]
+
+
+def _after_values(after: Checkpointed) -> tuple[object, ...]:
+    return (
+        after.step, after.state, after.due_at, after.has_open_work, after.leased_until, after.leased_until,
+        after.has_open_work, after.parked, after.instance_id, after.before,
+    )  # fmt: skip
 
 
 def _phase_values(phase: Phase) -> tuple[object, ...]:
@@ -226,7 +250,7 @@ def _places(ids: Sequence[str]) -> str:
 
 
 def _row(values: Sequence[Any]) -> Row:
-    instance, definition, priority, step, state, raw, due_at = values
+    instance, definition, priority, step, state, raw, due_at, parked = values
     moment = datetime.fromisoformat(due_at) if isinstance(due_at, str) else due_at
     aware = moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment
-    return Row(str(UUID(instance)), definition, priority, step, unpack(state), raw, aware)
+    return Row(str(UUID(instance)), definition, priority, step, unpack(state), raw, aware, bool(parked))

@@ -1,6 +1,7 @@
 """One instance's share of a transaction: facts in, changed rows and consequences out. Writes nothing itself."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -13,19 +14,21 @@ from workflows.engine import (
     PhaseChange,
     State,
     TaskRun,
+    Wait,
     advance,
     decode_state,
     encode_state,
     facts,
     new_state,
 )
-from workflows.engine.commands import Command, Publish, RunActivity
+from workflows.engine.commands import Command, ContinueLater, Publish, RunActivity, StartChild
 from workflows.engine.problems import Problem
 from workflows.runtime.definitions import Definitions, Registered
+from workflows.runtime.history_policy import HistoryPolicy
 from workflows.runtime.ports import Delivery, Settled
-from workflows.runtime.records import Birth, Changes, Checkpointed, HistoryRow, Phase, Row, pack
+from workflows.runtime.records import Birth, Changes, Checkpointed, Phase, Row, pack
 from workflows.runtime.seal import seal_of
-from workflows.runtime.views import InstanceView, left_out
+from workflows.runtime.views import InstanceView
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,9 @@ class Told:
 
 
 AnyFact = facts.Fact | Due | Told
+
+_START = "start"
+"""The wait of an instance that is to begin later."""
 
 
 class Submit(Protocol):
@@ -69,6 +75,17 @@ class Subject(msgspec.Struct, frozen=True):
     state: State
     due_at: datetime | None = None
     birth: Birth | None = None
+    is_buried: bool = False
+    """Faulted because a step of its could not be taken. The state is the one before that step, and only `retry`
+    goes on from there."""
+
+    def marked_at(self) -> datetime | None:
+        """Return when a timekeeper is to ring again for all that is open: a row that is due before its timers says
+        that a ring could not be published, or is known to be lost. None for others.
+        """
+        if self.due_at is None or self.state.status == "pending" or self.due_at == self.state.due_at():
+            return None
+        return self.due_at
 
 
 @dataclass(slots=True)
@@ -86,6 +103,9 @@ class Taken:
     records: list[tuple[int, TaskRun | PhaseChange]] = field(default_factory=list)
     """With the number of the step that made them."""
 
+    ignored: list[AnyFact] = field(default_factory=list)
+    """Facts that changed nothing."""
+
     told: bool = False
     deferred: bool = False
     """Whether the rows of a new instance are written before its first step, which takes long."""
@@ -94,6 +114,28 @@ class Taken:
     def instance_id(self) -> str:
         """Which instance this is."""
         return self.subject.instance_id
+
+    def has_ignored(self, fact: AnyFact) -> bool:
+        """Return whether this very fact changed nothing."""
+        return any(ignored is fact for ignored in self.ignored)
+
+    def has_new_phase(self) -> bool:
+        """Return whether people see another phase, be it by the same name: a retry may fault at once again."""
+        subject, state = self.subject, self.state
+        if state.status != subject.state.status:
+            return True
+        if not (state.is_final or subject.is_buried):
+            return False
+        return any(isinstance(record, PhaseChange) for _, record in self.records)
+
+    def errands(self) -> Iterable[Command]:
+        """Yield what there is to do besides ringing for activities."""
+        if not self.rerung:
+            yield from self.commands
+            return
+        yield from (command for command in self.commands if not isinstance(command, StartChild | ContinueLater))
+        if self.state.status != "suspended":
+            yield from (wait.command() for wait in self.state.waits.values() if wait.kind in ("child", "continue"))
 
     def deliveries(self) -> Iterable[Delivery]:
         """Yield the activities to ring for. What was wanted and dropped again within the batch is not."""
@@ -129,7 +171,7 @@ class Steps:
         definitions: Definitions,
         *,
         secret_exists: Callable[[str], bool],
-        history: "HistoryPolicy",
+        history: HistoryPolicy,
         look_seconds: float,
     ) -> None:
         self._definitions = definitions
@@ -141,7 +183,8 @@ class Steps:
         """Return the subject of a checkpoint."""
         state = decode_state(row.state, row.input)
         registered = self._definitions.get(row.definition)
-        return Subject(row.instance_id, registered, row.priority, row.step, state, row.due_at)
+        is_buried = row.parked and not state.is_final
+        return Subject(row.instance_id, registered, row.priority, row.step, state, row.due_at, None, is_buried)
 
     def unborn(self, birth: Birth) -> Subject:
         """Return the subject of an instance that is to be."""
@@ -149,12 +192,16 @@ class Steps:
             instance_id=birth.instance_id, input=Data(text=birth.input), seal=seal_of(birth.instance_id),
             parent=birth.parent or "", parent_wait=birth.parent_wait,
         )  # fmt: skip
+        if birth.start_at is not None:
+            state.waits = {_START: Wait("timer", 0, "start", birth.start_at)}
         registered = self._definitions.get(birth.definition)
-        return Subject(birth.instance_id, registered, birth.priority, 0, state, birth.start_at, birth)
+        return Subject(birth.instance_id, registered, birth.priority, 0, state, None, birth)
 
     def take(self, subject: Subject, given: Sequence[AnyFact], now: datetime) -> Taken:
         """Apply facts in their order, timers last: an answer that is here beats a timeout that is due."""
         taken = Taken(subject, subject.state, subject.step, changed=False)
+        if subject.is_buried:
+            return self._exhumed(taken, given, now)
         for fact in sorted(given, key=_is_timer):
             if isinstance(fact, Told):
                 taken.told = True
@@ -167,30 +214,54 @@ class Steps:
             taken.rerung = True
         return taken
 
-    def deferred(self, subject: Subject, now: datetime) -> Taken:
+    def _exhumed(self, taken: Taken, given: Sequence[AnyFact], now: datetime) -> Taken:
+        """Take up a buried instance again if that is asked for: what it was at is cancelled, then entered anew."""
+        for fact in given:
+            if isinstance(fact, facts.RetryRequested) and not taken.changed:
+                again = Taken(taken.subject, taken.state, taken.step, changed=False)
+                self._apply(again, facts.CancelRequested(at=now, reason="its step could not be taken"))
+                self._apply(again, fact)
+                if not again.ignored:
+                    again.ignored = taken.ignored
+                    taken = again
+                    continue
+            taken.ignored.append(fact)
+        return taken
+
+    def deferred(self, subject: Subject) -> Taken:
         """Return a new instance without its first step: a timekeeper would begin it if this process died."""
-        return Taken(
-            msgspec.structs.replace(subject, due_at=now), subject.state, subject.step, changed=False, deferred=True
-        )
+        return Taken(subject, subject.state, subject.step, changed=False, deferred=True)
 
     def _take_due(self, taken: Taken, now: datetime) -> None:
         state = taken.state
         if state.status == "pending":
-            if taken.subject.due_at is None or taken.subject.due_at <= now:
-                self._apply(taken, self.started(taken.subject.registered, now))
+            self._begin(taken, now)
             return
-        # A row is due before its timers when a ring could not be published, or is known to be lost.
-        marked = taken.subject.due_at
-        taken.rerung = marked is not None and marked <= now and marked != state.due_at()
+        marked = taken.subject.marked_at()
+        taken.rerung = marked is not None and marked <= now
         timers = sorted((wait.due_at, name) for name, wait in state.waits.items() if wait.due_at and wait.due_at <= now)
         for _, name in timers:
             self._apply(taken, facts.TimerFired(at=now, wait_id=name))
 
+    def _begin(self, taken: Taken, now: datetime) -> None:
+        """Start what is pending, unless its time is still to come."""
+        start = taken.state.waits.get(_START)
+        if start is not None:
+            if start.due_at is not None and start.due_at > now:
+                return
+            taken.state = copy(taken.state)
+            taken.state.waits = {name: wait for name, wait in taken.state.waits.items() if name != _START}
+        self._apply(taken, self.started(taken.subject.registered, now))
+
     def _apply(self, taken: Taken, fact: facts.Fact) -> None:
         step = advance(taken.subject.registered.definition, taken.state, fact)
         if not step.changed:
+            taken.ignored.append(fact)
             return
         taken.state = step.state
+        if isinstance(fact, facts.RetryRequested):
+            # The parent learns, or has learnt, how the first try ended; from here on this one is on its own.
+            taken.state.parent_wait = ""
         taken.step += 1
         taken.changed = True
         taken.commands.extend(step.commands)
@@ -208,11 +279,13 @@ class Steps:
         if not (taken.changed or taken.told or taken.rerung or subject.birth):
             return
         after = None if self._is_forgotten(taken) else self._checkpoint(taken, now)
+        changes.size_bytes += 0 if after is None else len(after.state)
         if subject.birth is not None:
             changes.births.append((subject.birth, _phase(state, now), after))
+            changes.size_bytes += 2 * len(subject.birth.input)
         else:
             self._write_known(taken, after, now, changes)
-        self._history.write(taken, changes)
+        changes.history.extend(self._history.rows(taken.instance_id, taken.records))
         changes.events.extend(_event(command.event, now) for command in taken.commands if isinstance(command, Publish))
 
     def _write_known(self, taken: Taken, after: Checkpointed | None, now: datetime, changes: Changes) -> None:
@@ -220,7 +293,7 @@ class Steps:
             changes.removed.append(taken.instance_id)
         else:
             changes.checkpoints.append(after)
-        if taken.changed and taken.state.status != taken.subject.state.status:
+        if taken.changed and taken.has_new_phase():
             changes.phases.append(_phase(taken.state, now))
 
     def _is_forgotten(self, taken: Taken) -> bool:
@@ -232,19 +305,28 @@ class Steps:
 
     def _checkpoint(self, taken: Taken, now: datetime) -> Checkpointed:
         state = taken.state
-        untold = state.is_final and bool(state.parent_wait) and not taken.told
-        has_work = untold or state.has_open_activities()
-        waits_to_begin = state.status == "pending" and not taken.changed
+        # The sweeper also looks whether a child still agrees with its parent.
+        has_work = (bool(state.parent_wait) and not taken.told) or state.has_open_activities()
         return Checkpointed(
             instance_id=taken.instance_id,
             before=taken.subject.step,
             step=taken.step,
             state=pack(encode_state(state)),
-            due_at=taken.subject.due_at if waits_to_begin else state.due_at(),
+            due_at=_due_at(taken, now),
             leased_until=now + self._look_after if has_work else None,
             has_open_work=has_work,
             parked=state.is_final and not state.waits,
         )
+
+
+def _due_at(taken: Taken, now: datetime) -> datetime | None:
+    """Return when a timekeeper is to look: at the next timer, at a start, or earlier for a ring that is still owed."""
+    due_at = taken.state.due_at()
+    if taken.state.status == "pending":
+        return due_at or now
+    if taken.rerung or taken.state.is_final:
+        return due_at
+    return min(filter(None, (due_at, taken.subject.marked_at())), default=None)
 
 
 def view(taken: Taken, now: datetime) -> InstanceView | None:
@@ -259,50 +341,6 @@ def view(taken: Taken, now: datetime) -> InstanceView | None:
         output=phase.output, context=taken.state.shared.text, problem=phase.problem,
         positions=tuple(taken.state.positions()), parent=birth.parent, created_at=birth.created_at,
         started_at=phase.started_at, ended_at=phase.ended_at,
-    )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class HistoryPolicy:
-    """Which runs of tasks are kept, and how much of their data."""
-
-    level: str
-    """`off`, `activities` or `tasks`."""
-
-    limit_bytes: int
-    """Inputs and outputs above this are left out, with their size."""
-
-    def write(self, taken: Taken, changes: Changes) -> None:
-        """Add the rows of a step's records. Phases are always kept."""
-        last, ordinal = 0, 0
-        for step, record in taken.records:
-            ordinal = ordinal + 1 if step == last else 0
-            last = step
-            if isinstance(record, PhaseChange):
-                changes.history.append(_phase_row(taken.instance_id, step, ordinal, record))
-            elif self._keeps(record):
-                changes.history.append(self._run_row(taken.instance_id, step, ordinal, record))
-
-    def _keeps(self, run: TaskRun) -> bool:
-        return self.level == "tasks" or (self.level == "activities" and run.kind in ("call", "run"))
-
-    def _run_row(self, instance: str, step: int, ordinal: int, run: TaskRun) -> HistoryRow:
-        return (
-            instance, step, ordinal, False, run.position, run.name, run.kind, run.status, run.attempt, run.iteration,
-            run.started_at, run.ended_at, run.pool or "", run.worker or "",
-            self._kept(run.input), None if run.output is None else self._kept(run.output),
-            _problem_text(run.problem), "", "",
-        )  # fmt: skip
-
-    def _kept(self, data: Data) -> bytes:
-        text = data.text
-        return text if len(text) <= self.limit_bytes else encode(left_out(len(text), ""))
-
-
-def _phase_row(instance: str, step: int, ordinal: int, change: PhaseChange) -> HistoryRow:
-    return (
-        instance, step, ordinal, True, "", "", "", change.status, 1, None, None, change.at, "", "", None, None, None,
-        change.reason, change.by,
     )  # fmt: skip
 
 

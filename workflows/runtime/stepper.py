@@ -3,19 +3,26 @@
 One stepper and one thread per process. A batch is whatever has arrived: one fact when idle, many under
 load, with no timer in between. Each batch locks its instances in the order of their ids, advances them,
 writes them with a few wide statements, commits, and only then rings, tells and answers.
+
+Nothing that is handed over may be dropped: whoever did so waits for the answer, and counts as holding the
+instance's activity for so long. A batch that failed leaves no trace of the attempt.
 """
 
 import logging
 import queue
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+import msgspec
+
+from workflows.engine import facts
 from workflows.engine.expressions import SandboxNeeded, sandbox_forbidden
 from workflows.runtime.clock import DatabaseClock
 from workflows.runtime.consequences import Consequences
+from workflows.runtime.outages import is_outage
 from workflows.runtime.ports import Outcome, Settled
 from workflows.runtime.records import Birth, Changes, ContentionError, Locked, Records, UnreachableError
 from workflows.runtime.step import AnyFact, Due, Steps, Subject, Taken, view
@@ -24,6 +31,9 @@ log = logging.getLogger("lemline.stepper")
 
 BATCH = 512
 """Instances in one transaction at most: beyond some hundred, rows get no cheaper and locks last longer."""
+
+BATCH_BYTES = 32 * 1024 * 1024
+"""States and inputs written by one transaction, more or less: a batch of the largest would not fit in memory."""
 
 PATIENCE = 3
 """Batches that may pass over a row which somebody else holds, before it is taken alone, waiting."""
@@ -34,6 +44,8 @@ RECONNECT_SECONDS = 0.25
 ASIDE = 4
 """Instances that may be advanced beside the batches at once, because an expression of theirs may not end."""
 
+_VERBS = (facts.SuspendRequested, facts.ResumeRequested, facts.CancelRequested, facts.RetryRequested)
+"""Facts that somebody asks for. One that cannot be stored is refused, and the instance goes on without it."""
 
 _stage_lock = threading.Lock()
 
@@ -44,12 +56,21 @@ class Work:
 
     instance_id: str
     facts: list[AnyFact] = field(default_factory=list)
-    settled: list[Settled] = field(default_factory=list)
-    birth: Birth | None = None
-    prepared: Taken | None = None
-    """Facts that were applied beside the batches already; counts if the step number is still the same."""
+    settled: list[tuple[Settled, AnyFact]] = field(default_factory=list)
+    """Who waits for what became of which fact."""
 
+    birth: Birth | None = None
+    prepared: Taken | Exception | None = None
+    """What came of the facts beside the batches; counts if the step number is still the same."""
+
+    prepared_for: int = -1
+    """That step number."""
+
+    is_aside: bool = False
     skipped: int = 0
+    failures: int = 0
+    """How often it failed alone."""
+
     uncertain: bool = False
     """Whether a commit that held it may have happened unseen."""
 
@@ -69,18 +90,37 @@ class Work:
                 self.stage = "withdrawn"
             return self.stage == "withdrawn"
 
-    def settle(self, outcome: Outcome) -> None:
-        """Answer everybody who waits for it."""
-        for settled in self.settled:
-            settled(outcome)
-
     def join(self, later: "Work") -> bool:
-        """Take over what arrived later for the same instance; False when the two cannot be one step."""
-        if later.birth is not None or later.prepared is not None:
+        """Take over what arrived later for the same instance; False when the two cannot be one step.
+
+        A birth may find that its instance is there already, and what was prepared knows of its own facts only.
+        """
+        if any(work.birth is not None or work.prepared is not None for work in (self, later)):
             return False
         self.facts.extend(later.facts)
         self.settled.extend(later.settled)
         return True
+
+    def parts(self) -> "list[Work]":
+        """Return a work per fact."""
+        return [
+            Work(self.instance_id, [fact], [pair for pair in self.settled if pair[1] is fact], uncertain=self.uncertain)
+            for fact in self.facts
+        ]
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What became of each work. Counts once the transaction is committed."""
+
+    locked: Locked
+    changes: Changes = field(default_factory=Changes)
+    done: list[tuple[Work, Taken | None]] = field(default_factory=list)
+    """With None where there is no such instance."""
+
+    busy: list[Work] = field(default_factory=list)
+    slow: list[tuple[Work, Subject]] = field(default_factory=list)
+    later: list[Work] = field(default_factory=list)
 
 
 class Stepper:
@@ -93,6 +133,10 @@ class Stepper:
         self._inbox: queue.SimpleQueue[Work | None] = queue.SimpleQueue()
         self._postponed: list[Work] = []
         self._aside = ThreadPoolExecutor(ASIDE, thread_name_prefix="aside")
+        self._beside = 0
+        """Works that are aside now."""
+
+        self._is_ending = False
         self._thread: threading.Thread | None = None
         self.consequences: Consequences
         """Set by whoever assembles the runtime: consequences submit facts, so the two know each other."""
@@ -104,50 +148,60 @@ class Stepper:
 
     def stop(self) -> None:
         """Take what has arrived, then end."""
-        self._aside.shutdown()
         self._inbox.put(None)
         if self._thread is not None:
             self._thread.join()
+        self._aside.shutdown()
 
     def submit(self, instance_id: str, fact: AnyFact, settled: Settled | None = None) -> None:
         """Hand over a fact. `settled` is called in the stepper's thread and must be quick."""
-        self._inbox.put(Work(instance_id, [fact], [] if settled is None else [settled]))
+        self._inbox.put(Work(instance_id, [fact], [] if settled is None else [(settled, fact)]))
 
     def begin(self, birth: Birth, settled: Settled) -> Work:
         """Hand over an instance that is to be; its first step is taken with its rows, unless it starts later."""
-        work = Work(birth.instance_id, [Due()], [settled], birth)
+        due = Due()
+        work = Work(birth.instance_id, [due], [(settled, due)], birth)
         self._inbox.put(work)
         return work
 
     def _run(self) -> None:
-        while True:
-            works, ended = self._drain()
-            ready = [work for work in works if work.skipped < PATIENCE]
-            if ready:
-                self.take(ready)
-            for work in works:
-                if work.skipped >= PATIENCE:
-                    self.take([work], wait=True)
-            if ended and not self._postponed:
-                return
-            if ended:
-                self._inbox.put(None)
+        while not self._is_ending or self._postponed or self._beside:
+            self.turn()
 
-    def _drain(self) -> tuple[list[Work], bool]:
-        """Return what has arrived, one work per instance, waiting only when there is nothing at all."""
-        arrived = {work.instance_id: work for work in self._postponed}
-        self._postponed = []
+    def turn(self) -> None:
+        """Take what has arrived, waiting only when there is nothing at all. Never raises."""
+        works = self._drain()
+        ready = [work for work in works if work.skipped < PATIENCE]
+        if ready:
+            self.take(ready)
+        for work in works:
+            if work.skipped >= PATIENCE:
+                self.take([work], wait=True)
+
+    def _drain(self) -> list[Work]:
+        """Return one work per instance."""
+        arrived: dict[str, Work] = {}
+        postponed, self._postponed = self._postponed, []
+        for work in postponed:
+            self._gather(work, arrived)
         try:
             while len(arrived) < BATCH:
-                work = self._inbox.get(block=not arrived)
-                if work is None:
-                    return list(arrived.values()), True
-                known = arrived.setdefault(work.instance_id, work)
-                if known is not work and not known.join(work):
-                    self._postponed.append(work)
+                arriving = self._inbox.get(block=not arrived)
+                if arriving is None:
+                    self._is_ending = True
+                    break
+                self._gather(arriving, arrived)
         except queue.Empty:
             pass
-        return list(arrived.values()), False
+        return list(arrived.values())
+
+    def _gather(self, work: Work, arrived: dict[str, Work]) -> None:
+        if work.is_aside:
+            work.is_aside = False
+            self._beside -= 1
+        known = arrived.setdefault(work.instance_id, work)
+        if known is not work and not known.join(work):
+            self._postponed.append(work)
 
     def take(self, works: Sequence[Work], *, wait: bool = False) -> None:
         """Take the steps of these works: together, or by halves when together fails. Never raises.
@@ -158,66 +212,75 @@ class Stepper:
         """
         while True:
             try:
-                self._take(works, wait)
-            except ContentionError:
+                batch = self._store(works, wait)
+            except ContentionError as error:
                 self._records.rollback()
-            except UnreachableError as error:
-                self._records.rollback()
-                self._await_database(works, error)
+                log.info("step.contended", extra={"error": str(error), "waiting": len(works)})
+                if wait:
+                    self._postpone(works)
+                    return
             except Exception as error:  # noqa: BLE001  (logged, and found alone)
                 self._records.rollback()
-                self._divide(works, wait, error)
-                return
+                if not isinstance(error, UnreachableError) and not is_outage(error):
+                    self._divide(works, wait, error)
+                    return
+                self._await_database(works, error)
             else:
+                self._follow(batch)
                 return
 
-    def _await_database(self, works: Sequence[Work], error: UnreachableError) -> None:
+    def _postpone(self, works: Sequence[Work]) -> None:
+        """Let others go first: whoever holds these rows may do so for long."""
+        for work in works:
+            work.skipped = 0
+        self._postponed.extend(works)
+
+    def _await_database(self, works: Sequence[Work], error: Exception) -> None:
         log.warning("database.away", extra={"error": str(error), "waiting": len(works)})
         for work in works:
             work.uncertain = True
+            if isinstance(work.prepared, Exception):
+                work.prepared = None
             if work.birth is not None:
                 work.birth = replace(work.birth, may_exist=True)
         threading.Event().wait(RECONNECT_SECONDS)
 
     def _divide(self, works: Sequence[Work], wait: bool, error: Exception) -> None:
-        """Find the one that cannot be written, so that it fails alone."""
+        """Find the one that cannot be written, so that it fails alone; and try that one again before giving up."""
         if len(works) > 1:
             middle = len(works) // 2
             self.take(works[:middle], wait=wait)
             self.take(works[middle:], wait=wait)
             return
         [work] = works
-        log.error("step.failed", exc_info=error, extra={"instance_id": work.instance_id})
-        self.consequences.bury(work.instance_id, error)
-        work.settle(Outcome(changed=False, error=error))
+        if len(work.facts) > 1:
+            for part in work.parts():
+                self.take([part], wait=wait)
+            return
+        work.failures += 1
+        if work.failures == 1:
+            work.prepared = None
+            self.take([work], wait=wait)
+        else:
+            self._give_up(work, error)
 
-    def _take(self, works: Sequence[Work], wait: bool) -> None:
-        locked = self._lock(works, wait)
-        changes = Changes()
+    def _give_up(self, work: Work, error: Exception) -> None:
+        log.error("step.failed", exc_info=error, extra={"instance_id": work.instance_id})
+        if work.birth is None and not isinstance(work.facts[0], _VERBS):
+            self.consequences.bury(work.instance_id, error)
+        self._settle(work, Outcome(changed=False, error=error))
+
+    def _store(self, works: Sequence[Work], wait: bool) -> _Batch:
+        """Advance these works, write and commit."""
+        batch = _Batch(self._lock(works, wait))
         with sandbox_forbidden():
-            done = list(self._advanced(works, locked, changes))
-        if changes:
-            self._records.save(changes)
+            for work in works:
+                self._add(work, batch)
+        if batch.changes:
+            self._records.save(batch.changes)
         else:
             self._records.rollback()
-        self._follow(done, locked)
-
-    def _advanced(self, works: Sequence[Work], locked: Locked, changes: Changes) -> Iterator[tuple[Work, Taken | None]]:
-        """Yield the works that are done with, and what became of each; None where there is no such instance."""
-        for work in works:
-            if work.birth is not None and not work.begun():
-                continue
-            if work.instance_id in locked.busy:
-                work.skipped += 1
-                self._postponed.append(work)
-                continue
-            subject = self._subject(work, locked)
-            taken = None if subject is None else self._advance(work, subject, locked)
-            if subject is None:
-                yield work, None
-            elif taken is not None:
-                self._steps.write(taken, locked.now, changes)
-                yield work, taken
+        return batch
 
     def _lock(self, works: Sequence[Work], wait: bool) -> Locked:
         # These insert a row now, so from here on they cannot be withdrawn.
@@ -227,6 +290,28 @@ class Stepper:
         self._clock.set(locked.now)
         return locked
 
+    def _add(self, work: Work, batch: _Batch) -> None:
+        locked = batch.locked
+        if work.instance_id in locked.busy:
+            batch.busy.append(work)
+            return
+        is_begun = work.birth is not None and work.birth.may_exist
+        if batch.changes.size_bytes > BATCH_BYTES and not is_begun:
+            batch.later.append(work)
+            return
+        if work.birth is not None and not work.begun():
+            return
+        subject = self._subject(work, locked)
+        if subject is None:
+            batch.done.append((work, None))
+            return
+        taken = self._advance(work, subject, locked)
+        if taken is None:
+            batch.slow.append((work, subject))
+            return
+        self._steps.write(taken, locked.now, batch.changes)
+        batch.done.append((work, taken))
+
     def _subject(self, work: Work, locked: Locked) -> Subject | None:
         if work.birth is not None:
             return None if work.instance_id in locked.existing else self._steps.unborn(work.birth)
@@ -234,42 +319,59 @@ class Stepper:
         return None if row is None else self._steps.subject(row)
 
     def _advance(self, work: Work, subject: Subject, locked: Locked) -> Taken | None:
-        prepared, work.prepared = work.prepared, None
-        if prepared is not None and prepared.subject.step == subject.step:
-            return prepared
+        """Return the subject after its facts; None when that has to happen beside the batches."""
+        if work.prepared is not None and work.prepared_for == subject.step:
+            if isinstance(work.prepared, Exception):
+                raise work.prepared
+            return work.prepared
         try:
             taken = self._steps.take(subject, work.facts, locked.now)
         except SandboxNeeded:
-            if work.birth is not None:
-                return self._steps.deferred(subject, locked.now)
-            self._aside.submit(self._prepare, work, subject)
-            return None
+            return None if work.birth is None else self._steps.deferred(subject)
         taken.rerung = taken.rerung or (work.uncertain and not taken.changed)
         return taken
 
     def _prepare(self, work: Work, subject: Subject) -> None:
         """Advance an instance beside the batches, without its lock, and hand the result back."""
+        work.prepared_for = subject.step
         try:
             work.prepared = self._steps.take(subject, work.facts, self._clock.now())
-        except Exception as error:
-            log.error("step.failed", exc_info=error, extra={"instance_id": work.instance_id})
-            self.consequences.bury(work.instance_id, error)
-            work.settle(Outcome(changed=False, error=error))
-        else:
-            self._inbox.put(work)
+        except Exception as error:  # noqa: BLE001  (raised in the batch, where failures are dealt with)
+            work.prepared = error
+        self._inbox.put(work)
 
-    def _follow(self, done: Sequence[tuple[Work, Taken | None]], locked: Locked) -> None:
-        self.consequences.follow([taken for _, taken in done if taken is not None])
-        for work, taken in done:
+    def _follow(self, batch: _Batch) -> None:
+        """Do what follows from a commit. Never raises: what is stored must not be taken again."""
+        self._put_off(batch)
+        self.consequences.follow([taken for _, taken in batch.done if taken is not None])
+        for work, taken in batch.done:
             if taken is None:
                 self._answer_absent(work)
                 continue
             if taken.deferred:
                 self.submit(work.instance_id, Due())
-            work.settle(Outcome(changed=taken.changed, view=view(taken, locked.now)))
+            self._settle(work, Outcome(changed=taken.changed, view=view(taken, batch.locked.now)), taken)
+
+    def _put_off(self, batch: _Batch) -> None:
+        for work in batch.busy:
+            work.skipped += 1
+        self._postponed.extend([*batch.busy, *batch.later])
+        for work, subject in batch.slow:
+            work.prepared, work.is_aside = None, True
+            self._beside += 1
+            self._aside.submit(self._prepare, work, subject)
 
     def _answer_absent(self, work: Work) -> None:
         if work.birth is not None and work.uncertain:
             # The commit that looked lost may have happened: ring whatever it left open.
             self.submit(work.instance_id, Due())
-        work.settle(Outcome(changed=False, found=work.birth is not None))
+        self._settle(work, Outcome(changed=False, found=work.birth is not None))
+
+    def _settle(self, work: Work, outcome: Outcome, taken: Taken | None = None) -> None:
+        """Answer everybody who waits, each for their own fact."""
+        for settled, fact in work.settled:
+            is_ignored = taken is not None and taken.has_ignored(fact)
+            try:
+                settled(msgspec.structs.replace(outcome, changed=False) if is_ignored else outcome)
+            except Exception:
+                log.exception("answer.failed", extra={"instance_id": work.instance_id})

@@ -10,6 +10,7 @@ took the job may be either.
 import logging
 import threading
 from collections import deque
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -18,7 +19,7 @@ from uuid import UUID
 from django.db import DatabaseError
 
 from workflows import models
-from workflows.engine import Wait, decode_state, facts
+from workflows.engine import State, Wait, decode_state, facts
 from workflows.engine.commands import RunActivity, StartChild
 from workflows.runtime.children import Children
 from workflows.runtime.clock import DatabaseClock
@@ -47,14 +48,19 @@ class Frontier:
             known.append((seen_at, stamp))
 
     def passed(self, queue: str, stamp: datetime, before: datetime) -> bool:
-        """Return whether a queue was seen past this stamp before a time. Forgets what later sightings cover."""
-        known = self.sightings.get(queue)
-        if not known:
-            return False
-        while len(known) > 1 and known[1][0] <= before:
-            known.popleft()
-        seen_at, past = known[0]
-        return seen_at <= before and stamp < past
+        """Return whether a queue was seen past this stamp before a time."""
+        for seen_at, past in self.sightings.get(queue, ()):
+            if seen_at > before:
+                break
+            if stamp < past:
+                return True
+        return False
+
+    def forget(self, before: datetime) -> None:
+        """Forget sightings that one of before this time covers: an idle queue is seen empty once a second, for ever."""
+        for known in self.sightings.values():
+            while len(known) > 1 and known[1][0] <= before:
+                known.popleft()
 
 
 class Sweeper:
@@ -112,12 +118,14 @@ class Sweeper:
         before = self._living
         held = self._look_at_nodes(now)
         self._look_at_queues(now)
+        self._frontier.forget(now - self._lease * 2)
         # What the dead had in hand does not wait for its next turn.
         early = not before <= self._living
         last = ""
         while rows := self._records.open_work(BATCH, last, early=early):
+            parents = self._parents(rows)
             for row in rows:
-                self._judge(row, held, now)
+                self._judge_alone(row, held, parents, now)
             self._records.looked([row.instance_id for row in rows], self._lease.total_seconds() / 3)
             last = rows[-1].instance_id
 
@@ -143,12 +151,34 @@ class Sweeper:
             return
         for queue, depth in depths.items():
             if not depth:
-                self._frontier.see(queue, now, now)
+                # What is rung by a transaction of a moment ago may be on its way to the queue only now.
+                self._frontier.see(queue, now, now - self._lease / 10)
 
-    def _judge(self, row: Row, held: AbstractSet[Hold], now: datetime) -> None:
-        state = decode_state(row.state, row.input)
-        if state.is_final and state.parent_wait:
-            self._tell_again(row.instance_id)
+    def _parents(self, rows: Sequence[Row]) -> Mapping[str, Row]:
+        """Read the parents that open children have to agree with."""
+        children = models.Instance.objects.filter(pk__in=[row.instance_id for row in rows]).exclude(parent_wait="")
+        ids = {str(parent) for parent in children.values_list("parent", flat=True)}
+        return self._records.peek(sorted(ids)) if ids else {}
+
+    def _judge_alone(self, row: Row, held: AbstractSet[Hold], parents: Mapping[str, Row], now: datetime) -> None:
+        """Judge a row; one that cannot be read must not hide the others."""
+        try:
+            state = decode_state(row.state, row.input)
+            if state.parent_wait:
+                self._judge_kinship(state, parents)
+            self._judge(row, state, held, now)
+        except (UnreachableError, ContentionError, DatabaseError):
+            raise
+        except Exception:
+            log.exception("sweeper.passes_over", extra={"instance_id": row.instance_id})
+
+    def _judge_kinship(self, state: State, parents: Mapping[str, Row]) -> None:
+        if state.is_final:
+            self._children.tell_again(state.instance_id)
+        else:
+            self._children.agree(state, parents.get(state.parent))
+
+    def _judge(self, row: Row, state: State, held: AbstractSet[Hold], now: datetime) -> None:
         if state.status == "suspended":
             return
         for wait_id, wait in state.waits.items():
@@ -180,9 +210,4 @@ class Sweeper:
         if child is None or not command.awaited:
             self._children.begin(row.instance_id, row.priority, command)
         elif child.ended_at is not None:
-            self._children.tell(child)
-
-    def _tell_again(self, child_id: str) -> None:
-        child = models.Instance.objects.filter(pk=child_id).first()
-        if child is not None:
             self._children.tell(child)

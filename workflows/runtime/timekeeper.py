@@ -44,8 +44,10 @@ class Timekeeper:
         while not self._stopped.is_set():
             try:
                 full = self.look()
-            except (UnreachableError, ContentionError) as error:
-                log.warning("timekeeper.waits", extra={"error": str(error)})
+            except Exception as error:
+                # Whatever it is: without this thread, nothing of this process would ever be on time again.
+                unexpected = None if isinstance(error, UnreachableError | ContentionError) else error
+                log.warning("timekeeper.waits", exc_info=unexpected, extra={"error": str(error)})
                 self._stopped.wait(1)
                 continue
             if not full:

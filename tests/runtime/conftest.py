@@ -1,0 +1,41 @@
+"""Runtimes of processes that share a database."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.runtimes import Beside, Runtime
+
+
+@pytest.fixture
+def new_runtime() -> Iterator[Callable[[], Runtime]]:
+    """Make one more process."""
+    made: list[Runtime] = []
+
+    def make() -> Runtime:
+        made.append(Runtime())
+        return made[-1]
+
+    yield make
+    for runtime in made:
+        runtime.close()
+
+
+@pytest.fixture
+def runtime(database: str, new_runtime: Callable[[], Runtime]) -> Runtime:
+    """A process, on PostgreSQL and on SQLite."""
+    return new_runtime()
+
+
+@pytest.fixture
+def other(runtime: Runtime, new_runtime: Callable[[], Runtime]) -> Runtime:
+    """Another process on the same database."""
+    return new_runtime()
+
+
+@pytest.fixture
+def beside() -> Iterator[Beside]:
+    """Threads."""
+    threads = Beside()
+    yield threads
+    threads.close()
