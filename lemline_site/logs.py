@@ -7,13 +7,16 @@ from typing import Any
 
 from lemline_site.config.sections import Log
 
+_QUIET = ("amqp", "kombu", "asyncio", "celery.utils.functional", "celery.worker.consumer", "flower", "django.server")
+"""Of these, what is wrong is enough."""
+
 _OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 """What every record has; anything else was given as `extra`."""
 
 
 def settings(section: Log) -> dict[str, Any]:
     """Return Django's `LOGGING`."""
-    quiet = {name: {"level": "WARNING"} for name in ("amqp", "kombu", "celery.utils.functional", "asyncio")}
+    quiet = {name: {"level": "WARNING"} for name in _QUIET}
     return {
         "version": 1,
         "disable_existing_loggers": False,

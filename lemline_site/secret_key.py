@@ -7,10 +7,14 @@ from pathlib import Path
 
 def load_or_make(folder: Path) -> str:
     """Return the key kept in a folder; the first process makes it, and those that start with it wait for nothing."""
-    path = folder / "secret-key"
+    return kept(folder / "secret-key", secrets.token_urlsafe(50))
+
+
+def kept(path: Path, new: str) -> str:
+    """Return the secret in a file that only its owner reads; a new one becomes it where there is none."""
     if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        _write_once(path, secrets.token_urlsafe(50))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write_once(path, new)
     return path.read_text("ascii")
 
 

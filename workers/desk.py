@@ -146,9 +146,11 @@ class Desk:
             at=now, wait_id=item.wait_id, problem=trouble, answered=answered, worker=worker, started_at=begun
         )
 
-    def stop(self) -> None:
-        """Drop what still runs."""
-        self._loop.stop()
+    def stop(self, seconds: float) -> None:
+        """Tell what still runs to stop, and wait for that, at most so long. Python functions may ignore it."""
+        for held in list(self._presence.held.values()):
+            held.cancel()
+        self._loop.stop(seconds)
 
 
 class _Run:

@@ -3,7 +3,8 @@
 import logging
 import signal
 import threading
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import uuid6
@@ -32,6 +33,9 @@ from workflows.runtime.timekeeper import Timekeeper
 from workflows.runtime.views import InstanceView
 
 log = logging.getLogger("lemline.embedded")
+
+ABANDON_SECONDS = 2.0
+"""How long activities that were told to stop are waited for: time enough to kill their processes."""
 
 
 class LocalWorkers(Pooled):
@@ -118,17 +122,26 @@ class Embedded:
         self._workers.stop()
         self._heartbeat.stop()
         runtime.end()
+        # Last, so that its outcome is not told: what is cut off here is begun again at the next start.
+        self._workers.desk.stop(ABANDON_SECONDS)
 
 
-def serve(host: str, port: int) -> None:
-    """Serve API, admin, workers and timers until told to stop (SIGINT or SIGTERM)."""
+def serve(host: str, port: int, ready: Callable[[], None]) -> None:
+    """Serve API, admin, workers and timers until told to stop (SIGINT or SIGTERM).
+
+    Args:
+        host: Where to listen.
+        port: The same. OSError when it is taken, before anything is begun.
+        ready: Called when requests are answered.
+    """
+    server = ThreadedWSGIServer((host, port), WSGIRequestHandler)
     embedded = Embedded()
     embedded.start()
-    server = ThreadedWSGIServer((host, port), WSGIRequestHandler)
     server.set_app(StaticFilesHandler(get_wsgi_application()))
     for sign in (signal.SIGINT, signal.SIGTERM):
         # Not in the handler itself: `shutdown` waits for the loop that the handler interrupts.
         signal.signal(sign, lambda *_: threading.Thread(target=server.shutdown).start())
+    ready()
     try:
         server.serve_forever(poll_interval=0.1)
     finally:
@@ -136,19 +149,37 @@ def serve(host: str, port: int) -> None:
         embedded.stop()
 
 
-def run_file(text: bytes, given: bytes, timeout_seconds: float) -> InstanceView:
+def read_definition(text: bytes) -> dsl.Definition:
+    """Parse a definition as registering it would, with the functions of this installation.
+
+    Raises:
+        workflows.dsl.DefinitionError: It cannot be accepted.
+    """
+    config = settings.LEMLINE
+    functions.load(config.activities)
+    return dsl.parse(
+        text,
+        strict=config.workflow.validation.strict,
+        functions=functions.lookup,
+        limit_bytes=config.limits.definition,
+    )
+
+
+def run_file(
+    text: bytes, given: bytes, timeout_seconds: float, tell: Callable[[InstanceView], None] = lambda _: None
+) -> InstanceView:
     """Run a definition to its end in memory, without a server or a database.
 
     Args:
         text: The definition, YAML or JSON.
         given: JSON text of the input.
-        timeout_seconds: After this the view shows how far it has come.
+        timeout_seconds: After this the view shows how far it has come, and what still runs is ended.
+        tell: Shown how far it is, each second.
 
     Raises:
         workflows.dsl.DefinitionError: The definition cannot be accepted.
     """
-    functions.load(settings.LEMLINE.activities)
-    definition = dsl.parse(text, functions=functions.lookup)
+    definition = read_definition(text)
     records = MemoryRecords()
     connected: list[LocalWorkers] = []
 
@@ -162,22 +193,35 @@ def run_file(text: bytes, given: bytes, timeout_seconds: float) -> InstanceView:
     process.stepper.start()
     timekeeper = Timekeeper(records, process.clock, process.stepper.submit)
     timekeeper.start()
-    return _run_to_end(process, records, definition, given, timeout_seconds)
+    birth = _birth(process, definition, given)
+    try:
+        _await_end(process, birth, timeout_seconds, lambda: tell(_view(records, birth)))
+        return _view(records, birth)
+    finally:
+        timekeeper.stop()
+        connected[0].stop()
+        connected[0].desk.stop(ABANDON_SECONDS)
+        process.stepper.stop()
+        process.sandbox.close()
 
 
-def _run_to_end(
-    process: Process, records: MemoryRecords, definition: dsl.Definition, given: bytes, timeout_seconds: float
-) -> InstanceView:
+def _birth(process: Process, definition: dsl.Definition, given: bytes) -> Birth:
     document = definition.document
-    birth = Birth(
+    return Birth(
         instance_id=str(uuid6.uuid7()), definition=0, namespace=document.namespace, workflow=document.name,
         version=document.version, priority=settings.LEMLINE.execution.prioritization.default_level, labels="{}",
         input=given, created_at=process.clock.now(),
     )  # fmt: skip
+
+
+def _await_end(process: Process, birth: Birth, timeout_seconds: float, tell: Callable[[], None]) -> None:
+    until = time.monotonic() + timeout_seconds
     with process.endings.expecting(birth.instance_id) as ended:
         process.stepper.begin(birth, lambda outcome: ended.set() if outcome.error else None)
-        ended.wait(timeout_seconds)
-    return _view(records, birth)
+        while not ended.wait(min(1.0, max(0.0, until - time.monotonic()))):
+            if time.monotonic() >= until:
+                return
+            tell()
 
 
 def _view(records: MemoryRecords, birth: Birth) -> InstanceView:

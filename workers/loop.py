@@ -38,7 +38,15 @@ class Loop:
         async with self._limit:
             await work()
 
-    def stop(self) -> None:
-        """End the thread; what still runs is dropped."""
+    def stop(self, seconds: float) -> None:
+        """Wait for what runs, at most so long, and end the thread; what still runs then is dropped."""
+        asyncio.run_coroutine_threadsafe(self._rest(seconds), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
+        self._loop.close()
+
+    async def _rest(self, seconds: float) -> None:
+        if self._tasks:
+            _, deaf = await asyncio.wait(set(self._tasks), timeout=seconds)
+            for task in deaf:
+                task.cancel()

@@ -2,13 +2,15 @@
 
 import argparse
 import os
+import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from workflows.cli.areas import Area, Areas
-from workflows.cli.exits import CommandError, Exit, code_of, expected
-from workflows.cli.inputs import actor, confirm, read_file, reference
+from workflows.cli.exits import CommandError, Exit, code_of, expected, explained
+from workflows.cli.inputs import actor, confirm, limit, read_file, reference
 from workflows.cli.mistakes import line_of
 from workflows.cli.output import Output
 from workflows.dsl import jsontext
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
 
 ENDINGS = (".yaml", ".yml", ".json")
 COLUMNS = ("namespace", "name", "version", "title", "createdAt")
+
+_DEFINITION = re.compile(rb"\b(document|dsl|do|states)[\"']?\s*:")
+"""What a definition has and other files of a folder have not; `states` for those of another age, to be refused."""
 
 
 def add(areas: "Areas[argparse.ArgumentParser]") -> None:
@@ -37,7 +42,7 @@ def add(areas: "Areas[argparse.ArgumentParser]") -> None:
     listing = area.verb("list", _list)
     listing.add_argument("--namespace", "-n")
     listing.add_argument("--name")
-    listing.add_argument("--limit", type=int, default=100)
+    listing.add_argument("--limit", type=limit, default=100)
     listing.add_argument("--cursor")
     delete = area.verb("delete", _delete)
     delete.add_argument("name", metavar="NAMESPACE/NAME")
@@ -46,27 +51,39 @@ def add(areas: "Areas[argparse.ArgumentParser]") -> None:
     delete.add_argument("--yes", "-y", action="store_true", help="do not ask")
 
 
-def files_of(options: argparse.Namespace) -> list[str]:
-    """Return the files that the flags name, in order."""
+def files_of(options: argparse.Namespace, output: Output) -> list[str]:
+    """Return the files that the flags name, in order; of a directory those that look like definitions."""
     named = [*options.files, *getattr(options, "file", ())]
-    if options.directory:
-        named += sorted(_definitions_in(Path(options.directory), is_deep=options.recursive))
-    if not named:
-        raise CommandError("name a file or a --directory", Exit.USAGE)
-    return named
+    directories = [name for name in named if Path(name).is_dir()] + [options.directory] * bool(options.directory)
+    files = [name for name in named if name not in directories]
+    for directory in directories:
+        for file in sorted(_texts_in(Path(directory), is_deep=options.recursive)):
+            if _DEFINITION.search(read_file(file)):
+                files.append(file)
+            else:
+                output.note(f"{file}: passed over, there is no `document` in it")
+    if not files:
+        raise CommandError("name a file or a --directory with definitions", Exit.USAGE)
+    return files
 
 
-def show_mistakes(file: str, error: Exception, output: Output) -> Exit:
-    """Print why a file was refused, a line per mistake; returns the code for it."""
+def show_mistakes(file: str, error: Exception, output: Output, *, stream: TextIO | None = None) -> Exit:
+    """Print why a file was refused, a line per mistake (on stderr unless told); returns the code for it."""
     code = code_of(error)
     if code is None:
         raise error
     mistakes = getattr(error, "errors", ())
     for mistake in mistakes:
-        print(line_of(mistake, file=file))
+        print(line_of(mistake, file=shown_name(file)), file=stream or sys.stderr)
     if not mistakes:
-        output.error(f"{file}: {error}")
+        text = explained(error)
+        output.error(text if file in text or code is Exit.CONNECTION else f"{shown_name(file)}: {text}")
     return code
+
+
+def shown_name(file: str) -> str:
+    """Return how to call a file in a message."""
+    return "<stdin>" if file == "-" else file
 
 
 def _post(options: argparse.Namespace, output: Output) -> int:
@@ -74,16 +91,18 @@ def _post(options: argparse.Namespace, output: Output) -> int:
     from workflows.runtime import operations
 
     worst, rows = Exit.OK, []
-    for file in files_of(options):
+    for file in files_of(options, output):
         try:
             done = operations.register(
                 read_file(file), actor=actor(), force=options.force, dry_run=options.validate_only
             )
         except expected() as error:
             worst = show_mistakes(file, error, output)
+            if worst is Exit.CONNECTION:
+                break
             continue
         for warning in done.warnings:
-            output.warning(line_of(warning, file=file))
+            output.warning(line_of(warning, file=shown_name(file)))
         result = "registered" if done.created else "unchanged"
         row = {"namespace": done.namespace, "name": done.name, "version": done.version, "digest": done.digest[:12]}
         rows.append({**row, "result": "valid" if options.validate_only else result, "file": file})
@@ -140,7 +159,7 @@ def document(text: str) -> Json:
         return load(text)
 
 
-def _definitions_in(directory: Path, *, is_deep: bool) -> Iterator[str]:
+def _texts_in(directory: Path, *, is_deep: bool) -> Iterator[str]:
     if not directory.is_dir():
         raise CommandError(f"there is no directory {directory}", Exit.NOT_FOUND)
     for folder, folders, names in os.walk(directory):

@@ -1,10 +1,14 @@
 """`dev`: everything in one process, to try things out."""
 
 import argparse
+import fcntl
 import os
-import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 from workflows.cli.areas import Areas, add_verb
+from workflows.cli.exits import CommandError
 from workflows.cli.output import Output
 
 HOST = "127.0.0.1"
@@ -21,20 +25,47 @@ def add(areas: "Areas[argparse.ArgumentParser]") -> None:
 def _serve(options: argparse.Namespace, output: Output) -> None:
     """Serve the API, the admin pages, workers and timers until interrupted.
 
-    LEMLINE_DEV_PASSWORD and LEMLINE_DEV_API_KEY set the credentials; otherwise they are made up.
+    LEMLINE_DEV_PASSWORD and LEMLINE_DEV_API_KEY set the credentials; otherwise they are made once and kept.
     """
+    from django.conf import settings
     from django.core.management import call_command
 
+    from lemline_site.credentials import credentials
     from workers import embedded
     from workflows.runtime import accounts
 
-    call_command("migrate", interactive=False, verbosity=0)
-    password = os.environ.get("LEMLINE_DEV_PASSWORD") or secrets.token_urlsafe(9)
-    key = os.environ.get("LEMLINE_DEV_API_KEY") or f"dev-{secrets.token_urlsafe(18)}"
-    accounts.ensure_admin(password)
-    accounts.ensure_api_key(key, name="dev")
-    print(_welcome(f"http://{HOST}:{options.port}", password, key), flush=True)
-    embedded.serve(HOST, options.port)
+    data = Path(settings.LEMLINE.data_dir)
+    made = credentials(data)
+    with _alone(_lock_file(data)):
+        call_command("migrate", interactive=False, verbosity=0)
+        accounts.ensure_admin(made.password)
+        accounts.ensure_api_key(made.api_key, name="dev")
+        welcome = _welcome(f"http://{HOST}:{options.port}", made.password, made.api_key)
+        try:
+            embedded.serve(HOST, options.port, lambda: print(welcome, flush=True))
+        except OSError as error:
+            raise CommandError(
+                f"port {options.port}: {error.strerror}; choose another with PORT=8081 or --port"
+            ) from error
+
+
+def _lock_file(data: Path) -> Path:
+    """The lock lies beside the database, wherever a process was started that uses it."""
+    from django.db import connection
+
+    return Path(f"{connection.settings_dict['NAME']}.lock" if connection.vendor == "sqlite" else data / "dev.lock")
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Keep other processes like this one from the database: each would begin again what the other works on."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise CommandError("`lemline dev` serves this database already; stop it, or set DATABASE_URL") from error
+        yield
 
 
 def _welcome(url: str, password: str, key: str) -> str:
@@ -43,5 +74,6 @@ def _welcome(url: str, password: str, key: str) -> str:
         f"  Docs     {url}/api/v1/docs\n"
         f"  Admin    {url}/admin/        admin     {password}\n"
         f"  Health   {url}/health\n\n"
-        f"  curl -H 'Authorization: Bearer {key}' {url}/api/v1/workflows\n"
+        f"  curl -H 'Authorization: Bearer {key}' {url}/api/v1/workflows\n\n"
+        "  Ctrl-C stops it; what is open then goes on at the next start.\n"
     )

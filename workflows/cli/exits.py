@@ -35,18 +35,41 @@ def code_of(error: Exception) -> Exit | None:
     """Return the code of an expected error; None for a bug of ours."""
     if isinstance(error, CommandError):
         return error.code
+    from workflows.runtime import outages
+
+    if outages.is_outage(error):
+        return Exit.CONNECTION
     return next((code for kind, code in _table() if isinstance(error, kind)), None)
+
+
+def explained(error: Exception) -> str:
+    """Return what to tell people about an expected error: what is wrong, and what to do where that is known."""
+    from django.conf import settings
+
+    from workflows.cli.output import masked
+    from workflows.runtime import outages
+
+    text = str(error).strip() or type(error).__name__
+    if isinstance(error, ImportError):
+        return f"{text}; is it installed, and is lemline.activities right?"
+    if not outages.is_outage(error):
+        return text
+    url = masked(settings.LEMLINE.database.url)
+    if outages.is_unprepared(error):
+        return f"{url} has not the tables of this version; run `python manage.py migrate`"
+    return f"no connection to {url}: {text.splitlines()[0]}; is it running, and is DATABASE_URL right?"
 
 
 def expected() -> tuple[type[Exception], ...]:
     """Return the errors that have a code: those that a command over several files notes before it goes on."""
-    return (CommandError, *(kind for kind, _ in _table()))
+    from workflows.runtime import outages
+
+    return (CommandError, *outages.OUTAGES, *(kind for kind, _ in _table()))
 
 
 def _table() -> "Iterator[tuple[type[Exception], Exit]]":
     """Built when something has gone wrong: a command that succeeds imports none of it."""
     from django.core.exceptions import ImproperlyConfigured
-    from django.db import InterfaceError, OperationalError
 
     from workflows.dsl import DefinitionError
     from workflows.runtime import errors
@@ -56,10 +79,9 @@ def _table() -> "Iterator[tuple[type[Exception], Exit]]":
     yield errors.TooLargeError, Exit.VALIDATION
     yield errors.NotFoundError, Exit.NOT_FOUND
     yield errors.UnavailableError, Exit.CONNECTION
-    yield OperationalError, Exit.CONNECTION
-    yield InterfaceError, Exit.CONNECTION
     yield ConnectionError, Exit.CONNECTION
     yield ImproperlyConfigured, Exit.CONFIGURATION
+    yield ImportError, Exit.CONFIGURATION
     yield TimeoutError, Exit.TIMEOUT
     yield PermissionError, Exit.AUTHENTICATION
     yield errors.LemlineError, Exit.OTHER

@@ -15,6 +15,9 @@ from workflows.dsl import jsontext
 if TYPE_CHECKING:
     from workflows.runtime.operations import Actor
 
+MOST_ROWS = 500
+"""Of one page of a list."""
+
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -103,6 +106,13 @@ def _checked(text: str, read: Callable[[], timedelta]) -> timedelta:
         return read()
     except (ValueError, KeyError, OverflowError) as error:
         raise argparse.ArgumentTypeError(f"{text!r} is no duration; write PT5M, 90s or 90") from error
+
+
+def limit(text: str) -> int:
+    """Read how many rows a list may have."""
+    if not text.isdecimal() or not 1 <= int(text) <= MOST_ROWS:
+        raise argparse.ArgumentTypeError(f"{text!r} is out of range; write a number from 1 to {MOST_ROWS}")
+    return int(text)
 
 
 def label(text: str) -> tuple[str, str]:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from workflows.cli.areas import Area, Areas
 from workflows.cli.exits import Exit
-from workflows.cli.inputs import actor, add_input_flags, duration, instance_id, label, read_input, reference
+from workflows.cli.inputs import actor, add_input_flags, duration, instance_id, label, limit, read_input, reference
 from workflows.cli.output import Output, cell
 from workflows.dsl.jsontext import Json
 
@@ -51,11 +51,11 @@ def _add_questions(area: Area) -> None:
     listing.add_argument("--since", "--from", type=_moment, metavar="TIME", help="created at or after")
     listing.add_argument("--until", "--to", type=_moment, metavar="TIME", help="created before")
     listing.add_argument("--error", help="type of the problem")
-    listing.add_argument("--limit", type=int, default=100)
+    listing.add_argument("--limit", type=limit, default=100)
     listing.add_argument("--cursor")
     history = area.verb("history", _history)
     history.add_argument("id")
-    history.add_argument("--limit", type=int, default=500)
+    history.add_argument("--limit", type=limit, default=500)
     history.add_argument("--cursor")
     watch = area.verb("watch", _watch)
     watch.add_argument("id")
@@ -95,7 +95,7 @@ def _start(options: argparse.Namespace, output: Output) -> int:
     )
     view = operations.start(request, actor=actor()).instance
     if options.wait:
-        output.note(f"{view.id} is {view.status}")
+        output.note(view.id)
         view = _follow(UUID(view.id), options.timeout.total_seconds(), output)
     _show(view, output)
     return _exit_of(view) if options.wait else Exit.OK

@@ -8,7 +8,10 @@ import traceback
 from collections.abc import Sequence
 from typing import NoReturn
 
-from workflows.cli.exits import CommandError, Exit, code_of
+from django.conf import settings
+
+from workflows.cli.exits import CommandError, Exit, code_of, explained
+from workflows.cli.mistakes import line_of, nearest
 from workflows.cli.output import Output
 
 AREAS = ("workflow", "definition", "instance", "expression", "config", "worker", "dev", "admin")
@@ -18,7 +21,7 @@ def main(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code. Never raises, never exits."""
     try:
         options = build_parser().parse_args(arguments)
-    except _UsageError as error:
+    except (_UsageError, CommandError) as error:
         print(error, file=sys.stderr)
         return Exit.USAGE
     except SystemExit:
@@ -26,12 +29,14 @@ def main(arguments: Sequence[str]) -> int:
     output = Output(options)
     _set_log_level(options)
     try:
-        return int(options.verb(options, output) or Exit.OK)
+        code = int(options.verb(options, output) or Exit.OK)
+        # Here, where somebody looks: a full disk or a reader that has left shows when the text is written out.
+        sys.stdout.flush()
+        return code
     except KeyboardInterrupt:
         output.error("interrupted")
         return Exit.INTERRUPTED
     except BrokenPipeError:
-        sys.stderr.close()
         return Exit.OK
     except Exception as error:  # noqa: BLE001  (the outermost frame: every error becomes a code)
         return _explain(error, options, output)
@@ -49,8 +54,19 @@ class Parser(argparse.ArgumentParser):
         super().__init__(**kwargs)  # type: ignore[arg-type]  # passed on as they came
 
     def error(self, message: str) -> NoReturn:
-        """Keep what argparse would print."""
-        raise _UsageError(f"{self.format_usage()}{self.prog}: {message}")
+        """Say what is wrong before the usage, and all there is to choose from when nothing was chosen."""
+        if message.endswith(("required: AREA", "required: VERB")):
+            raise _UsageError(self.format_help().rstrip())
+        raise _UsageError(f"{self.prog}: {message}\n\n{self.format_usage().rstrip()}\n(more: {self.prog} --help)")
+
+    def _check_value(self, action: argparse.Action, value: object) -> None:
+        """Name the nearest choice as well."""
+        if action.choices is None or value in action.choices:
+            return
+        choices = [str(choice) for choice in action.choices]
+        what = {"AREA": "command"}.get(str(action.metavar), "verb") if action.metavar else "choice"
+        known = f"there are {', '.join(choices)}"
+        raise argparse.ArgumentError(None, f"{value!r} is no {what}{nearest(str(value), choices) or f'; {known}'}")
 
 
 def build_parser() -> Parser:
@@ -78,9 +94,13 @@ def global_flags() -> Parser:
 
 def _set_log_level(options: argparse.Namespace) -> None:
     """A command line is for its results; the log of the parts it calls is shown when asked for."""
-    level = logging.INFO if getattr(options, "verbose", False) else logging.WARNING
-    if not getattr(options, "is_server", False):
-        logging.getLogger().setLevel(level)
+    if getattr(options, "is_server", False):
+        return
+    is_verbose = getattr(options, "verbose", False)
+    logging.getLogger().setLevel(logging.INFO if is_verbose else logging.WARNING)
+    if not is_verbose and settings.LEMLINE.messaging.url.startswith("memory:"):
+        # Nothing is wrong: `lemline dev` finds in the database what a command leaves there.
+        logging.getLogger("lemline.consequences").setLevel(logging.ERROR)
 
 
 def _explain(error: Exception, options: argparse.Namespace, output: Output) -> int:
@@ -90,19 +110,10 @@ def _explain(error: Exception, options: argparse.Namespace, output: Output) -> i
             traceback.print_exc()
         output.error(f"{type(error).__name__}: {error} (a bug; --verbose shows where)")
         return Exit.OTHER
-    message = str(error).strip() or type(error).__name__
-    if code is Exit.CONNECTION and not isinstance(error, CommandError):
-        message = f"no connection: {message.splitlines()[0]}"
-    output.error(message)
+    output.error(explained(error))
     for item in getattr(error, "errors", ()):
-        print(f"  {_detail(item)}", file=sys.stderr)
+        print(f"  {line_of(item)}", file=sys.stderr)
     return code
-
-
-def _detail(item: object) -> str:
-    from workflows.cli.mistakes import line_of
-
-    return line_of(item)
 
 
 def _version() -> str:

@@ -1,6 +1,7 @@
 """Mistakes in a text, one line each, in the form that editors and terminals make clickable."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 
 from workflows.dsl.jsontext import Json
 
@@ -18,6 +19,23 @@ def line_of(mistake: object, *, file: str = "") -> str:
         allowed = ", ".join(map(str, allowed))
     notes = [str(note) for note in (hint, f"allowed: {allowed}" if allowed else None) if note]
     return f"{text} ({'; '.join(notes)})" if notes else text
+
+
+def mistake_to_json(mistake: object) -> dict[str, Json]:
+    """Return a mistake for programs: what is known of it."""
+    fields = fields_of(mistake)
+    names = {"position": "pointer", **{name: name for name in fields}}
+    return {names[name]: _plain(value) for name, value in fields.items() if value not in (None, "")}
+
+
+def _plain(value: object) -> Json:
+    return value if isinstance(value, (bool, int, list)) else str(value)
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return `; did you mean …?` with the known name that is most like this one, or nothing."""
+    found = get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f"; did you mean {found[0]}?" if found else ""
 
 
 def fields_of(mistake: object) -> Mapping[str, Json]:

@@ -1,6 +1,8 @@
 """What a command shows: a table for people, JSON or YAML for programs. Results on stdout, the rest on stderr."""
 
 import os
+import re
+import shutil
 import sys
 from argparse import Namespace
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,6 +26,8 @@ _COLOURS = {
     "head": "1",
 }
 _WIDEST_CELL = 72
+_PASSWORD = re.compile(r"(?<=://)([^/@\s:]*):[^/@\s]*@")
+_CLEAR_LINE = "\r\x1b[K"
 
 
 class Output:
@@ -33,6 +37,8 @@ class Output:
         self.format: str = getattr(options, "format", None) or "text"
         self.is_quiet: bool = getattr(options, "quiet", False)
         self._no_colour: bool = getattr(options, "no_color", False) or "NO_COLOR" in os.environ
+        self._progress = ""
+        """What `progress` told last."""
 
     def value(self, value: Json) -> None:
         """Print a JSON value: as YAML when asked for, else as JSON with indentation."""
@@ -64,7 +70,18 @@ class Output:
     def note(self, text: str) -> None:
         """Tell people something on stderr, unless they asked for quiet."""
         if not self.is_quiet:
-            print(text, file=sys.stderr)
+            self._tell(text)
+
+    def progress(self, doing: str, seconds: float) -> None:
+        """Say what takes long: on a terminal in one line that changes, elsewhere when it is something else."""
+        if self.is_quiet:
+            return
+        if sys.stderr.isatty():
+            line = f"{doing} ({seconds:.0f} s)"[: shutil.get_terminal_size().columns - 1]
+            print(f"{_CLEAR_LINE}{line}", end="", file=sys.stderr, flush=True)
+        elif doing != self._progress:
+            print(doing, file=sys.stderr, flush=True)
+        self._progress = doing
 
     def warning(self, text: str) -> None:
         """Tell people about something that is probably a mistake."""
@@ -72,7 +89,7 @@ class Output:
 
     def error(self, text: str) -> None:
         """Say on stderr why it did not work, quiet or not."""
-        print(f"{self.colour('error', 'error', sys.stderr)}: {text}", file=sys.stderr)
+        self._tell(f"{self.colour('error', 'error', sys.stderr)}: {text}")
 
     def colour(self, text: str, name: str, stream: TextIO | None = None) -> str:
         """Return the text in the colour of that name, on a terminal only."""
@@ -81,18 +98,28 @@ class Output:
             return text
         return f"\x1b[{code}m{text}\x1b[0m"
 
+    def _tell(self, text: str) -> None:
+        """Print a line on stderr in place of the line of progress."""
+        is_over_progress, self._progress = self._progress and sys.stderr.isatty(), ""
+        print(f"{_CLEAR_LINE}{text}" if is_over_progress else text, file=sys.stderr)
+
     @staticmethod
     def _line(cells: Iterable[str]) -> None:
         print("  ".join(cells).rstrip())
 
 
 def cell(value: Json) -> str:
-    """Return a value as one short line."""
+    """Return a value as one line; on a terminal a short one."""
     if value is None:
         return "-"
     text = value if isinstance(value, str) else to_json(value, indent=False)
     line = " ".join(text.split())
-    return line if len(line) <= _WIDEST_CELL else f"{line[: _WIDEST_CELL - 1]}…"
+    return line if len(line) <= _WIDEST_CELL or not sys.stdout.isatty() else f"{line[: _WIDEST_CELL - 1]}…"
+
+
+def masked(text: str) -> str:
+    """Return a text without the passwords of URLs in it."""
+    return _PASSWORD.sub(r"\1:***@", text)
 
 
 def to_json(value: Json, *, indent: bool = True) -> str:

@@ -17,12 +17,20 @@ def add(areas: "Areas[argparse.ArgumentParser]") -> None:
 def _work(options: argparse.Namespace, output: Output) -> int:
     """Take jobs of these roles until told to stop."""
     from workers import launcher
+    from workflows.runtime.errors import InvalidRequestError
 
-    return launcher.main(options.roles) or Exit.OK
+    try:
+        return launcher.main(options.roles) or Exit.OK
+    except InvalidRequestError as error:
+        raise CommandError(str(error), Exit.CONFIGURATION) from error
 
 
 def _roles(text: str) -> tuple[str, ...]:
+    from workers.pools import ROLES
+
     roles = tuple(filter(None, (role.strip() for role in text.split(","))))
-    if not roles:
-        raise CommandError("name at least one role", Exit.USAGE)
+    unknown = [role for role in roles if role not in ROLES]
+    if unknown or not roles:
+        wrong = f"there is no role {', '.join(unknown)}" if unknown else "name at least one role"
+        raise argparse.ArgumentTypeError(f"{wrong}; choose from {', '.join(ROLES)}")
     return roles

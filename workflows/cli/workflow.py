@@ -1,15 +1,18 @@
 """`workflow run|validate`: a file, without a server, a broker or a database."""
 
 import argparse
+import sys
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from workflows.cli.areas import Area, Areas
-from workflows.cli.definition import files_of, show_mistakes
+from workflows.cli.definition import files_of, show_mistakes, shown_name
 from workflows.cli.exits import Exit, expected
 from workflows.cli.inputs import add_input_flags, duration, read_file, read_input
-from workflows.cli.mistakes import line_of
+from workflows.cli.mistakes import line_of, mistake_to_json
 from workflows.cli.output import Output, to_json
+from workflows.dsl.jsontext import Json
 
 if TYPE_CHECKING:
     from workflows.runtime.operations import InstanceView
@@ -37,8 +40,12 @@ def _run(options: argparse.Namespace, output: Output) -> int:
 
     text, given = read_file(options.file), read_input(options)
     begun = time.perf_counter()
+
+    def tell(view: "InstanceView") -> None:
+        output.progress(f"{view.status} {' '.join(view.positions)}", time.perf_counter() - begun)
+
     try:
-        view = embedded.run_file(text, given, options.timeout.total_seconds())
+        view = embedded.run_file(text, given, options.timeout.total_seconds(), tell)
     except expected() as error:
         return show_mistakes(options.file, error, output)
     return _report(view, time.perf_counter() - begun, options, output)
@@ -54,7 +61,8 @@ def _report(view: "InstanceView", seconds: float, options: argparse.Namespace, o
         output.error(f"{view.status} after {seconds:.3f} s")
         print(to_json(shown["error"]), flush=True)
         return Exit.EXECUTION
-    output.error(f"still {view.status} after {options.timeout.total_seconds():g} s: {' '.join(shown['positions'])}")
+    limit = f"{options.timeout.total_seconds():g} s (--timeout)"
+    output.error(f"still {view.status} after {limit}: {' '.join(shown['positions'])}")
     return Exit.TIMEOUT
 
 
@@ -63,17 +71,43 @@ def _validate(options: argparse.Namespace, output: Output) -> int:
 
     Leaves with 6 when one is refused.
     """
-    from workflows.dsl import parse
+    verdicts = [_Verdict.of(file, output) for file in files_of(options, output)]
+    if output.format != "text":
+        output.value([verdict.to_json() for verdict in verdicts])
+    return max((verdict.code for verdict in verdicts if verdict.code), default=Exit.OK)
 
-    worst = Exit.OK
-    for file in files_of(options):
+
+@dataclass(frozen=True, kw_only=True)
+class _Verdict:
+    """What checking one file gave, told to people as soon as it is known."""
+
+    file: str
+    code: Exit
+    mistakes: tuple[object, ...] = ()
+    warnings: tuple[object, ...] = ()
+
+    @classmethod
+    def of(cls, file: str, output: Output) -> "_Verdict":
+        from workers import embedded
+
         try:
-            definition = parse(read_file(file))
+            definition = embedded.read_definition(read_file(file))
         except expected() as error:
-            worst = show_mistakes(file, error, output)
-            continue
+            mistakes = tuple(getattr(error, "errors", ()))
+            if output.format == "text" or not mistakes:
+                return cls(file=file, code=show_mistakes(file, error, output, stream=sys.stdout), mistakes=mistakes)
+            return cls(file=file, code=Exit.VALIDATION, mistakes=mistakes)
         for warning in definition.warnings:
-            output.warning(line_of(warning, file=file))
+            output.warning(line_of(warning, file=shown_name(file)))
         document = definition.document
-        output.note(f"{file}: valid ({document.namespace}/{document.name}:{document.version})")
-    return worst
+        output.note(f"{shown_name(file)}: valid ({document.namespace}/{document.name}:{document.version})")
+        return cls(file=file, code=Exit.OK, warnings=tuple(definition.warnings))
+
+    def to_json(self) -> dict[str, Json]:
+        """Return it for programs."""
+        return {
+            "file": self.file,
+            "valid": self.code is Exit.OK,
+            "errors": [mistake_to_json(mistake) for mistake in self.mistakes],
+            "warnings": [mistake_to_json(warning) for warning in self.warnings],
+        }

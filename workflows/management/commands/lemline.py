@@ -1,8 +1,11 @@
 """`manage.py lemline <area> <verb>`: hands everything behind the word to `workflows.cli`."""
 
 import argparse
+import contextlib
+import os
+import signal
 import sys
-from typing import Any
+from typing import Any, NoReturn
 
 from django.core.management.base import BaseCommand, CommandParser
 
@@ -15,9 +18,13 @@ class Command(BaseCommand):
 
     def run_from_argv(self, argv: list[str]) -> None:
         """Enter from the command line."""
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is signal.SIG_DFL:
+                # As an interrupt, so that child processes are ended too. Servers take these signals themselves.
+                signal.signal(number, signal.default_int_handler)
         from workflows.cli.main import main
 
-        sys.exit(main(argv[2:]))
+        _leave(main(argv[2:]))
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Take whatever comes; for `call_command` only."""
@@ -30,3 +37,11 @@ class Command(BaseCommand):
         code = main(list(args) + options["arguments"])
         if code:
             raise SystemExit(code)
+
+
+def _leave(code: int) -> NoReturn:
+    """End this process now: Python would wait for the threads of activities that cannot be stopped."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)
