@@ -18,8 +18,9 @@ class Pool:
     """Activities at the same time, per process."""
 
 
-THREADS = {"http": 16, "compute": 4, "io": 8, "maintenance": 2}
-"""Enough messages to keep the event loop busy where work waits; few where work holds the interpreter."""
+THREADS = {"http": 64, "compute": 8, "io": 32, "maintenance": 2}
+"""Messages at the same time, unless the pool is smaller. A message may hold one slow activity only: there must be room
+for others. Few where work holds the interpreter."""
 
 ROLES = ("http", "compute", "io", "maintenance")
 """What a worker process can be started for. `maintenance` also keeps time and sweeps."""
@@ -29,6 +30,8 @@ ACTIVITY_POOLS = ("http", "compute", "io")
 
 def pools(config: Config) -> dict[str, Pool]:
     """Return the pools by name."""
-    return {
-        name: Pool(name, threads, getattr(config.execution.pools, name).max_size) for name, threads in THREADS.items()
-    }
+    return {name: _pool(name, getattr(config.execution.pools, name).max_size) for name in THREADS}
+
+
+def _pool(name: str, max_size: int) -> Pool:
+    return Pool(name, min(THREADS[name], max_size), max_size)
