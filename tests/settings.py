@@ -3,6 +3,8 @@
 import os
 import tempfile
 
+if "LEMLINE_SPEC_DIR" in os.environ:
+    os.environ.setdefault("LEMLINE_TEST_SPEC_DIR", os.environ["LEMLINE_SPEC_DIR"])
 for variable in list(os.environ):
     if variable in ("DATABASE_URL", "BROKER_URL", "CACHE_URL") or (
         variable.startswith("LEMLINE_") and not variable.startswith(("LEMLINE_TEST_", "LEMLINE_BENCH_"))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-SPEC = Path(os.environ.get("LEMLINE_SPEC_DIR") or ROOT.parent / "shared" / "spec")
+SPEC = Path(os.environ.get("LEMLINE_TEST_SPEC_DIR") or ROOT.parent / "shared" / "spec")
 
 needs_spec = pytest.mark.skipif(
     not (SPEC / "examples").is_dir(),
