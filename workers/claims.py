@@ -29,6 +29,10 @@ class Claims(Protocol):
         """Keep these from expiring."""
         ...
 
+    def release(self, holds: Sequence[Hold]) -> None:
+        """Let others begin these at once: they were not done."""
+        ...
+
     def holder(self, hold: Hold) -> str | None:
         """Return the process that began a ring; None when nobody is known to have."""
         ...
@@ -46,6 +50,9 @@ class LocalClaims:
 
     def renew(self, holds: Iterable[Hold]) -> None:
         """Nothing expires here."""
+
+    def release(self, holds: Sequence[Hold]) -> None:
+        """What is held no longer is free."""
 
     def holder(self, hold: Hold) -> str | None:
         """Whoever held it before died with its memory."""
@@ -81,6 +88,13 @@ class RedisClaims:
             for hold in holds:
                 pipeline.set(self._key(hold), self._me, ex=self._seconds)
             pipeline.execute()
+        except redis.RedisError as error:
+            log.warning("claims.away", extra={"error": str(error)})
+
+    def release(self, holds: Sequence[Hold]) -> None:
+        """Delete them; each of them is ours."""
+        try:
+            self._redis.delete(*map(self._key, holds))
         except redis.RedisError as error:
             log.warning("claims.away", extra={"error": str(error)})
 

@@ -3,15 +3,18 @@
 import inspect
 import logging
 import threading
+import time
+from collections import defaultdict
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import datetime
 from typing import Any
 
 from django.conf import settings
 
-from workers.activities import ACTIVITIES, ActivityCall, ActivityError, ActivityResult, Cancellation, Limits
+from workers.activities import ActivityCall, ActivityError, ActivityResult, Limits, close
 from workers.claims import Claims
 from workers.crew import Crew
+from workers.errand import Bundle, Errand
 from workers.limits import limits
 from workers.loop import Loop
 from workers.message import Item, Message
@@ -30,42 +33,57 @@ AGAIN_SECONDS = 0.25
 """Pause between attempts to read while the database is away: no job is begun without knowing that it is wanted."""
 
 
+class HandedBackError(Exception):
+    """The process stopped before a message was done: what is left of it is for another one."""
+
+
 class Desk:
     """One per worker process; `handle` is called by the threads that take messages."""
 
     def __init__(self, process: Process, claims: Claims, max_size: int) -> None:
+        self.loop = Loop(max_size, close)
+        self.is_closing = False
         self._process = process
         self._claims = claims
         self._presence = process.presence
         self._limits: Limits = limits(settings.LEMLINE)
-        self._loop = Loop(max_size)
+        self._max_size = max_size
+        self._functions: Loop | None = None
+        """Where functions that are coroutines run: one that blocks holds up its like, and no call."""
+
         self._crew = Crew(max_size)
+        self._errands: dict[Hold, Errand] = {}
+        self._lock = threading.Lock()
         self._suspects = threading.Lock()
         """One suspect at a time: whoever dies with it in hand clears its neighbours."""
 
     def handle(self, message: Message) -> None:
-        """Run what is still wanted of a message; returns when each outcome is committed."""
+        """Run what is still wanted of a message; returns when each outcome is committed.
+
+        Raises:
+            HandedBackError: This process stops, and somebody else has to run what is left.
+        """
         self._presence.take(self._process.workers.queue_label(message.pool, message.level), message.stamp)
-        wanted = self._wanted(message.items)
-        if not wanted:
+        errands = self._reserved(self._wanted(message.items))
+        if not errands:
             return
-        if any(command.suspect for _, command in wanted):
+        if any(errand.command.suspect for errand in errands):
             with self._suspects:
-                self._run(wanted, message.pool)
+                self._run(errands)
         else:
-            self._run(wanted, message.pool)
+            self._run(errands)
+        if errands[0].bundle.returned:
+            raise HandedBackError
 
     def _wanted(self, items: Sequence[Item]) -> list[tuple[Item, RunActivity]]:
-        """Return those whose waits are open, and which nobody else is running. One read for all."""
-        while True:
+        """Return those whose waits are open. One read for all."""
+        while not self.is_closing:
             try:
-                found = self._open(items)
-                break
+                return self._open(items)
             except (UnreachableError, ContentionError) as error:
                 log.warning("database.away", extra={"error": str(error)})
                 threading.Event().wait(AGAIN_SECONDS)
-        free = self._claims.take([_hold(item) for item, _ in found]) if found else []
-        return [pair for pair, is_free in zip(found, free, strict=True) if is_free]
+        raise HandedBackError
 
     def _open(self, items: Sequence[Item]) -> list[tuple[Item, RunActivity]]:
         steps = self._process.records.steps(sorted({item.instance_id for item in items}))
@@ -84,21 +102,48 @@ class Desk:
                 found.append((item, command))
         return found
 
-    def _run(self, wanted: Sequence[tuple[Item, RunActivity]], pool: str) -> None:
-        run = _Run(len(wanted))
-        waiting: list[Callable[[], Coroutine[Any, Any, None]]] = []
+    def _reserved(self, wanted: Sequence[tuple[Item, RunActivity]]) -> list[Errand]:
+        """Return errands for those that nobody else is running. This process holds them from here on, also those whose
+        turn comes late: the sweeper must not think them lost.
+        """
+        bundle, now = Bundle(), self._process.clock.now()
+        errands = [Errand(self, bundle, item, command) for item, command in wanted]
+        free = self._claims.take([errand.hold for errand in errands]) if errands else []
+        errands = [errand for errand, is_free in zip(errands, free, strict=True) if is_free and self._hold(errand, now)]
+        bundle.expect(len(errands))
+        return errands
+
+    def _hold(self, errand: Errand, now: datetime) -> bool:
+        """Note that this process holds an activity; False when another thread of it does."""
+        held = Held(now, errand.cancelled.set)
+        if self._presence.held.setdefault(errand.hold, held) is not held:
+            return False
+        self._errands[errand.hold] = errand
+        if self.is_closing:
+            errand.cancelled.set()
+        return True
+
+    def _run(self, errands: Sequence[Errand]) -> None:
+        waiting: dict[Loop, list[Callable[[], Coroutine[Any, Any, None]]]] = defaultdict(list)
         working: list[Callable[[], None]] = []
-        for item, command in wanted:
-            errand = _Errand(self, run, item, command)
-            if inspect.iscoroutinefunction(getattr(ACTIVITIES.get(command.kind), "run", None)):
-                waiting.append(errand.wait)
+        for errand in errands:
+            if inspect.iscoroutinefunction(getattr(errand.activity, "run", None)):
+                waiting[self._loop_of(errand)].append(errand.wait)
             else:
                 working.append(errand.work)
-        if waiting:
-            self._loop.start_all(waiting)
+        for loop, works in waiting.items():
+            loop.start_all(works)
         if working:
             self._crew.run(working)
-        run.done.wait()
+        errands[0].bundle.done.wait()
+
+    def _loop_of(self, errand: Errand) -> Loop:
+        if errand.command.kind != "function":
+            return self.loop
+        with self._lock:
+            if self._functions is None:
+                self._functions = Loop(self._max_size, close)
+            return self._functions
 
     def secret(self, name: str) -> Json:
         """Return a secret's value for an outside call."""
@@ -107,110 +152,78 @@ class Desk:
         except KeyError:
             raise ProblemError(problem("authorization", f"the secret {name!r} is not provided here")) from None
 
-    def begin(self, item: Item, command: RunActivity, cancelled: Cancellation) -> datetime:
-        """Note that this process holds an activity."""
-        now = self._process.clock.now()
-        self._presence.held[_hold(item)] = Held(now, cancelled.set)
-        return now
-
-    def call(self, item: Item, command: RunActivity, cancelled: Cancellation) -> ActivityCall:
+    def begin(self, errand: Errand) -> ActivityCall:
         """Return what an activity is given."""
-        left = None
-        if command.deadline_at is not None:
-            left = max(0.0, (command.deadline_at - self._process.clock.now()).total_seconds())
+        now, item, command = self._process.clock.now(), errand.item, errand.command
+        errand.begun_at = now
+        left = None if command.deadline_at is None else max(0.0, (command.deadline_at - now).total_seconds())
         return ActivityCall(
             kind=command.kind, arguments=command.arguments, idempotency_key=command.idempotency_key,
             instance_id=item.instance_id, wait_id=item.wait_id, position=command.position, name=command.name,
             attempt=command.attempt, definition=item.definition, timeout_seconds=left, secrets=self.secret,
-            seal=item.seal, limits=self._limits, cancelled=cancelled,
+            seal=item.seal, limits=self._limits, cancelled=errand.cancelled,
         )  # fmt: skip
 
-    def report(self, item: Item, fact: facts.Fact, run: "_Run") -> None:
+    def tell(self, errand: Errand, result: ActivityResult | BaseException) -> None:
         """Hand an outcome to the stepper; the activity is held until it is committed."""
 
         def settled(outcome: Outcome) -> None:
-            self._presence.held.pop(_hold(item), None)
-            run.count_down()
+            self._forget(errand)
+            errand.bundle.count_down()
 
-        self._process.stepper.submit(item.instance_id, fact, settled)
+        self._process.stepper.submit(errand.item.instance_id, self._fact(errand, result), settled)
 
-    def fact(self, item: Item, begun: datetime, result: ActivityResult | Exception) -> facts.Fact:
+    def _fact(self, errand: Errand, result: ActivityResult | BaseException) -> facts.Fact:
         """Return what the engine is told."""
-        now, worker = self._process.clock.now(), self._presence.name
+        now, worker, wait_id = self._process.clock.now(), self._presence.name, errand.item.wait_id
         if isinstance(result, ActivityResult):
             return facts.ActivitySucceeded(
-                at=now, wait_id=item.wait_id, output=result.output, worker=worker, started_at=begun
+                at=now, wait_id=wait_id, output=result.output, worker=worker, started_at=errand.begun_at
             )
         answered, trouble = _problem_of(result)
         return facts.ActivityFailed(
-            at=now, wait_id=item.wait_id, problem=trouble, answered=answered, worker=worker, started_at=begun
+            at=now, wait_id=wait_id, problem=trouble, answered=answered, worker=worker, started_at=errand.begun_at
         )
 
+    def release(self, errand: Errand) -> None:
+        """Hold an activity no longer; another process may begin it at once."""
+        self._forget(errand)
+        self._claims.release([errand.hold])
+
+    def _forget(self, errand: Errand) -> None:
+        self._presence.held.pop(errand.hold, None)
+        self._errands.pop(errand.hold, None)
+
+    @property
+    def is_idle(self) -> bool:
+        """Return whether nothing is held."""
+        return not self._errands
+
+    def hand_back(self, patience_seconds: float = 1.0) -> None:
+        """Stop what still runs, for others to run. What ends well meanwhile is told as always.
+
+        Args:
+            patience_seconds: How long it may take to stop; whatever does not is given up.
+        """
+        self.is_closing = True
+        for errand in list(self._errands.values()):
+            log.info("activity.handed_back", extra={"instance_id": errand.item.instance_id})
+            errand.cancelled.set()
+        deadline = time.monotonic() + patience_seconds
+        while self._errands and time.monotonic() < deadline:
+            threading.Event().wait(0.02)
+        for errand in list(self._errands.values()):
+            errand.abandon()
+
     def stop(self, seconds: float) -> None:
-        """Tell what still runs to stop, and wait for that, at most so long. Python functions may ignore it."""
-        for held in list(self._presence.held.values()):
-            held.cancel()
-        self._loop.stop(seconds)
+        """Hand back what still runs, and end the threads. Python functions may ignore it."""
+        self.hand_back(seconds)
+        self.loop.stop(seconds)
+        if self._functions is not None:
+            self._functions.stop(seconds)
 
 
-class _Run:
-    """Counts down to the last commit of a message."""
-
-    def __init__(self, count: int) -> None:
-        self._left = count
-        self._lock = threading.Lock()
-        self.done = threading.Event()
-
-    def count_down(self) -> None:
-        with self._lock:
-            self._left -= 1
-            if not self._left:
-                self.done.set()
-
-
-class _Errand:
-    """One activity of a message."""
-
-    __slots__ = ("_command", "_desk", "_item", "_run")
-
-    def __init__(self, desk: Desk, run: _Run, item: Item, command: RunActivity) -> None:
-        self._desk = desk
-        self._run = run
-        self._item = item
-        self._command = command
-
-    def work(self) -> None:
-        """Run it on this thread."""
-        cancelled = Cancellation()
-        begun = self._desk.begin(self._item, self._command, cancelled)
-        try:
-            result: Any = _activity(self._command.kind).run(self._desk.call(self._item, self._command, cancelled))
-        except Exception as error:  # noqa: BLE001  (whatever it is becomes the outcome)
-            result = error
-        self._report(begun, result)
-
-    async def wait(self) -> None:
-        """Run it on the event loop."""
-        cancelled = Cancellation()
-        begun = self._desk.begin(self._item, self._command, cancelled)
-        try:
-            result: Any = await _activity(self._command.kind).run(self._desk.call(self._item, self._command, cancelled))
-        except Exception as error:  # noqa: BLE001  (whatever it is becomes the outcome)
-            result = error
-        self._report(begun, result)
-
-    def _report(self, begun: datetime, result: ActivityResult | Exception) -> None:
-        self._desk.report(self._item, self._desk.fact(self._item, begun, result), self._run)
-
-
-def _activity(kind: str) -> Any:
-    activity = ACTIVITIES.get(kind)
-    if activity is None:
-        raise ActivityError(problem("configuration", f"this worker cannot run {kind!r} activities"))
-    return activity
-
-
-def _problem_of(error: Exception) -> tuple[bool, Problem]:
+def _problem_of(error: BaseException) -> tuple[bool, Problem]:
     """Return whether the other side is known to have answered, and the problem."""
     if isinstance(error, ActivityError):
         return error.answered, error.problem
@@ -230,10 +243,6 @@ def _asked_for(row: Row, item: Item) -> RunActivity | None:
     return command if isinstance(command, RunActivity) else None
 
 
-def _hold(item: Item) -> Hold:
-    return (item.instance_id, item.wait_id, item.ring)
-
-
 _desk: Desk | None = None
 
 
@@ -242,6 +251,11 @@ def open_desk(process: Process, claims: Claims, max_size: int) -> Desk:
     global _desk
     _desk = Desk(process, claims, max_size)
     return _desk
+
+
+def has_desk() -> bool:
+    """Return whether this process runs activities."""
+    return _desk is not None
 
 
 def desk() -> Desk:

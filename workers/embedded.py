@@ -15,7 +15,7 @@ from django.core.wsgi import get_wsgi_application
 
 from workers.activities import functions
 from workers.claims import LocalClaims
-from workers.desk import Desk
+from workers.desk import Desk, HandedBackError
 from workers.dispatcher import Pooled, pool_of
 from workers.message import Message, message_of
 from workers.pools import ACTIVITY_POOLS, pools
@@ -49,7 +49,7 @@ class LocalWorkers(Pooled):
 
         self._presence = presence
         self._executors = {
-            name: ThreadPoolExecutor(pool.threads, thread_name_prefix=name)
+            name: ThreadPoolExecutor(pool.max_size, thread_name_prefix=name)
             for name, pool in pools(settings.LEMLINE).items()
             if name in ACTIVITY_POOLS
         }
@@ -63,6 +63,9 @@ class LocalWorkers(Pooled):
     def _handle(self, message: Message) -> None:
         try:
             self.desk.handle(message)
+        except HandedBackError:
+            # The wait stays open: the next start rings it again.
+            log.info("job.handed_back")
         except Exception:
             log.exception("job.failed")
 
@@ -120,10 +123,10 @@ class Embedded:
         self._sweeper.stop()
         self._timekeeper.stop()
         self._workers.stop()
+        # What is cut off here is begun again at the next start.
+        self._workers.desk.stop(ABANDON_SECONDS)
         self._heartbeat.stop()
         runtime.end()
-        # Last, so that its outcome is not told: what is cut off here is begun again at the next start.
-        self._workers.desk.stop(ABANDON_SECONDS)
 
 
 def serve(host: str, port: int, ready: Callable[[], None]) -> None:

@@ -1,15 +1,18 @@
 """Starts a worker process for given roles: Celery takes the jobs of their queues, our threads keep time and sweep."""
 
+import contextlib
 import logging
 import os
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+from celery.signals import worker_shutting_down
 from django.conf import settings
 
 from workers.app import app
 from workers.claims import LocalClaims
-from workers.desk import open_desk
+from workers.desk import desk, has_desk, open_desk
 from workers.dispatcher import CeleryWorkers, connect
 from workers.garbage import settle
 from workers.pools import ACTIVITY_POOLS, ROLES, pools
@@ -22,6 +25,9 @@ from workflows.runtime.sweeper import Sweeper
 from workflows.runtime.timekeeper import Timekeeper
 
 log = logging.getLogger("lemline.launcher")
+
+ABANDON_SECONDS = 2.0
+"""How long activities that were told to stop are waited for: time enough to kill their processes."""
 
 
 def main(roles: Sequence[str]) -> int:
@@ -37,11 +43,40 @@ def main(roles: Sequence[str]) -> int:
         thread.start()
     worker = _worker(roles)
     settle()
-    worker.start()
-    for thread in reversed(threads):
-        thread.stop()
-    runtime.end()
+    with _ending(threads):
+        worker.start()
     return int(worker.exitcode or 0)
+
+
+@contextlib.contextmanager
+def _ending(threads: Sequence[Any]) -> Iterator[None]:
+    """Once told to stop, hand back after the grace what still runs; end for good when functions do not heed that."""
+    ended = threading.Event()
+
+    def end() -> None:
+        for thread in reversed(threads):
+            thread.stop()
+        runtime.end()
+
+    def hand_back() -> None:
+        desk().hand_back(ABANDON_SECONDS)
+        if not ended.wait(ABANDON_SECONDS):
+            log.warning("worker.forced")
+            end()
+            os._exit(0)
+
+    def told(**_: object) -> None:
+        timer = threading.Timer(settings.LEMLINE.execution.grace.total_seconds(), hand_back)
+        timer.daemon = True
+        timer.start()
+
+    if has_desk():
+        worker_shutting_down.connect(told, weak=False)
+    yield
+    ended.set()
+    if has_desk():
+        desk().stop(ABANDON_SECONDS)
+    end()
 
 
 def _check(roles: Sequence[str]) -> None:

@@ -1,17 +1,24 @@
 """The event loop of a worker process: one thread on which everything that waits, waits."""
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 
 class Loop:
-    """Runs coroutines, at most so many at the same time."""
+    """Runs coroutines, at most so many at the same time.
 
-    def __init__(self, limit: int) -> None:
+    Args:
+        limit: How many.
+        close: Runs last, to close what they kept open.
+    """
+
+    def __init__(self, limit: int, close: Callable[[], Coroutine[Any, Any, None]]) -> None:
         self._loop = asyncio.new_event_loop()
         self._limit = asyncio.Semaphore(limit)
+        self._close = close
         # The loop itself keeps weak references only: a task nobody holds may vanish while it waits.
         self._tasks: set[asyncio.Task[None]] = set()
         self._thread = threading.Thread(target=self._loop.run_forever, name="loop", daemon=True)
@@ -38,6 +45,21 @@ class Loop:
         async with self._limit:
             await work()
 
+    def later(self, seconds: float, call: Callable[[], None]) -> Callable[[], None]:
+        """Call something after a while, from any thread; return what prevents it."""
+        handles: list[asyncio.TimerHandle] = []
+
+        def forget() -> None:
+            handles[0].cancel()
+
+        self._loop.call_soon_threadsafe(lambda: handles.append(self._loop.call_later(seconds, call)))
+        return lambda: self._post(forget)
+
+    def _post(self, call: Callable[[], None]) -> None:
+        # The loop may have ended by now, and everything on it.
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(call)
+
     def stop(self, seconds: float) -> None:
         """Wait for what runs, at most so long, and end the thread; what still runs then is dropped."""
         asyncio.run_coroutine_threadsafe(self._rest(seconds), self._loop).result()
@@ -50,3 +72,4 @@ class Loop:
             _, deaf = await asyncio.wait(set(self._tasks), timeout=seconds)
             for task in deaf:
                 task.cancel()
+        await self._close()

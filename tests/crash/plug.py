@@ -90,7 +90,7 @@ def _of_changes(changes: Any) -> list[str]:
 
 before(Desk, "handle", "taken", _of_message)
 after(RedisClaims, "take", "claimed", lambda holds: [hold[0] for hold in holds])
-before(Desk, "report", "ended", lambda item, *_: [item.instance_id])
+before(Desk, "tell", "ended", lambda errand, *_: [errand.item.instance_id])
 for records in (PostgresRecords, SqliteRecords):
     before(records, "save", "saving", _of_changes)
     after(records, "save", "committed", _of_changes)

@@ -23,16 +23,18 @@ def headers_of(policy: Json) -> dict[str, str]:
     [(kind, details)] = policy.items()
     match kind:
         case "basic":
-            return {"Authorization": f"Basic {_basic(details)}"}
+            return {
+                "Authorization": the_basic(_text(details, "username", "basic"), _text(details, "password", "basic"))
+            }
         case "bearer":
             return {"Authorization": f"Bearer {_bearer(details)}"}
         case _:
             raise failure("configuration", f"{kind} authentication is not supported yet; basic and bearer are")
 
 
-def _basic(details: Json) -> str:
-    username, password = _text(details, "username", "basic"), _text(details, "password", "basic")
-    return base64.b64encode(f"{username}:{password}".encode()).decode()
+def the_basic(username: str, password: str) -> str:
+    """Return the value of `Authorization` for a user and a password."""
+    return f"Basic {base64.b64encode(f'{username}:{password}'.encode()).decode()}"
 
 
 def _bearer(details: Json) -> str:

@@ -3,15 +3,16 @@
 import asyncio
 import contextlib
 import threading
+import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import msgspec
 
-from workflows.dsl.jsontext import Json
+from workflows.dsl.jsontext import Json, encode
 from workflows.engine.problems import Problem, problem
-from workflows.engine.secrets import reveal
+from workflows.engine.secrets import redact, reveal
 
 _lock = threading.Lock()
 """One for all: it is held for an instant, and an activity is quicker without a lock of its own."""
@@ -99,23 +100,28 @@ class ActivityCall(msgspec.Struct, frozen=True, kw_only=True):
     seal: str
     limits: Limits
     cancelled: Cancellation
+    begun_at: float = msgspec.field(default_factory=time.monotonic)
+    """On the clock of `time.monotonic`: what comes first leaves less time for the rest."""
 
     def revealed(self) -> Json:
         """Return the arguments with secrets in the place of their marks. ProblemError when one is missing."""
         return reveal(self.arguments, self.seal, self.secrets)
 
+    def redacted(self) -> Json:
+        """Return the arguments for people to look at, with names in the place of secrets."""
+        return redact(self.arguments)
+
     def seconds(self, default: float) -> float:
-        """Return how long it may take."""
-        return default if self.timeout_seconds is None else min(self.timeout_seconds, default)
+        """Return how long it may still take, of a default that counts from its beginning."""
+        whole = default if self.timeout_seconds is None else min(self.timeout_seconds, default)
+        return max(0.0, whole - (time.monotonic() - self.begun_at))
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class ActivityResult:
     """How an activity ended well."""
 
     output: Json
-    timing: Mapping[str, float] = field(default_factory=dict)
-    """Seconds by phase."""
 
 
 class ActivityError(Exception):
@@ -131,6 +137,19 @@ class ActivityError(Exception):
 def failure(name: str, detail: str, *, status: int | None = None, answered: bool = True) -> ActivityError:
     """Return the error of a standard problem."""
     return ActivityError(problem(name, detail, status=status), answered=answered)
+
+
+def members(value: Json, what: str) -> Mapping[str, Json]:
+    """Return an object that an expression may have given; null is an empty one.
+
+    Raises:
+        ActivityError: It is something else (`expression`).
+    """
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise failure("expression", f"{what} are an object, not {encode(value).decode()[:200]}")
+    return value
 
 
 def stop(loop: asyncio.AbstractEventLoop, task: asyncio.Future[Any]) -> None:

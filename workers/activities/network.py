@@ -15,6 +15,10 @@ class ForbiddenAddressError(OSError):
     """The name leads to an address that workflows may not reach."""
 
 
+class LookupTimeoutError(OSError):
+    """Nobody said in time where the name leads."""
+
+
 class Guard:
     """Tells addresses that may be reached from those that may not.
 
@@ -58,15 +62,20 @@ def _plain(address: Address) -> Address:
 class GuardedResolver(AbstractResolver):
     """Looks names up on the event loop's threads, and refuses what the guard refuses."""
 
-    def __init__(self, guard: Guard) -> None:
+    def __init__(self, guard: Guard, seconds: float) -> None:
         self._guard = guard
+        self._seconds = seconds
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
         """Return the addresses of a name."""
         loop = asyncio.get_running_loop()
-        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, family=family)
+        try:
+            async with asyncio.timeout(self._seconds):
+                found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, family=family)
+        except TimeoutError as error:
+            raise LookupTimeoutError(f"looking up {host} took longer than {self._seconds:g} s") from error
         return [self._result(host, each) for each in found]
 
     def _result(self, host: str, found: Any) -> ResolveResult:

@@ -4,15 +4,20 @@ Source: DSL reference, "OpenAPI Call"; docs/dsl.md 39: Swagger 2.0, OpenAPI 3.0 
 """
 
 import asyncio
+import re
 import time
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote, urljoin
+from urllib.parse import urljoin
 
-from workers.activities.authentication import headers_of
-from workers.activities.calls import ActivityCall, ActivityResult, failure
-from workers.activities.http import CLIENT, Request, address_of, body_of, exchange, spelled, with_defaults
+from multidict import CIMultiDict
+
+from workers.activities.calls import ActivityCall, ActivityResult, failure, members
+from workers.activities.client import Request, shown
+from workers.activities.http import body_of, built, endpoint_of, exchange, fetch, spelled
+from workers.activities.parameters import Parts
 from workflows.dsl import DefinitionError
 from workflows.dsl.jsontext import Json
 from workflows.dsl.yamltext import read
@@ -25,188 +30,167 @@ METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 _REFERENCES = 20
 """How often a reference may lead to another one."""
 
+_FORM = "application/x-www-form-urlencoded"
+
 
 class OpenApiActivity:
     """Runs `call: openapi`."""
 
     def __init__(self) -> None:
-        self._documents: OrderedDict[str, tuple[float, Json]] = OrderedDict()
+        self._documents: OrderedDict[str, tuple[float, Document]] = OrderedDict()
 
     async def run(self, call: ActivityCall) -> ActivityResult:
         """Find the operation, put the parameters where they belong, send the request."""
-        arguments = call.revealed()
-        endpoint = arguments["document"]["endpoint"]
-        address = address_of(endpoint["uri"])
-        document = await self._document(address, endpoint.get("authentication"), call)
-        operation = Operation(document, str(arguments["operationId"]), address)
-        request = operation.request(arguments.get("parameters") or {}, arguments.get("authentication"), call)
-        return await exchange(call, request, arguments)
+        arguments, public = call.revealed(), call.redacted()
+        document = await self._document(arguments["document"]["endpoint"], public["document"]["endpoint"], call)
+        operation = document.operation(str(arguments["operationId"]))
+        request = operation.request(members(arguments.get("parameters"), "parameters"), call)
+        seen = operation.request(members(public.get("parameters"), "parameters"), call)
+        return await exchange(call, request, seen, arguments.get("authentication"))
 
-    async def _document(self, address: str, policy: Json, call: ActivityCall) -> Json:
-        known = self._documents.get(address)
+    async def _document(self, endpoint: Json, public: Json, call: ActivityCall) -> "Document":
+        """Return a document, remembered for a while unless it takes credentials to read it."""
+        uri, policy = str(endpoint_of(endpoint).get("uri")), endpoint_of(endpoint).get("authentication")
+        known = self._documents.get(uri)
         if known is not None and policy is None and time.monotonic() - known[0] < KEPT_SECONDS:
             return known[1]
-        headers = {"User-Agent": call.limits.user_agent, **headers_of(policy)}
-        request = Request(method="GET", url=address, headers=headers)
-        response = await CLIENT.send(request, call.limits, call.seconds(call.limits.http_seconds), follow=True)
-        if response.status >= 300:
-            raise failure("communication", f"{address} answered {response.status}", status=response.status)
-        document = await asyncio.to_thread(_parsed, response.body, address, call.limits.response_bytes)
+        text = await fetch(call, endpoint, public)
+        named = shown(spelled(endpoint_of(public).get("uri")))
+        document = await asyncio.to_thread(_parsed, text, uri, named, call.limits.response_bytes)
         if policy is None:
-            self._documents[address] = (time.monotonic(), document)
+            self._documents[uri] = (time.monotonic(), document)
+            self._documents.move_to_end(uri)
             while len(self._documents) > KEPT:
                 self._documents.popitem(last=False)
         return document
 
 
-def _parsed(text: bytes, address: str, limit: int) -> Json:
+def _parsed(text: bytes, address: str, named: str, limit: int) -> "Document":
     try:
-        document = read(text, limit).value
+        found = read(text, limit).value
     except DefinitionError as error:
-        raise failure("communication", f"{address} is neither JSON nor YAML: {error.errors[0]}", status=502) from error
-    if not isinstance(document, Mapping) or not ({"swagger", "openapi"} & document.keys()):
-        raise failure("configuration", f"{address} is no OpenAPI document")
-    return document
+        raise failure("communication", f"{named} is neither JSON nor YAML: {error.errors[0]}", status=502) from error
+    if not isinstance(found, Mapping) or not ({"swagger", "openapi"} & found.keys()):
+        raise failure("configuration", f"{named} is no OpenAPI document")
+    return Document(found, address, named)
 
 
-class Operation:
-    """One operation of a document.
+class Document:
+    """Swagger 2.0 or OpenAPI 3.
 
     Args:
-        document: Swagger 2.0 or OpenAPI 3.
-        name: Its `operationId`.
-        address: Where the document came from; relative servers are resolved against it.
+        value: What it says.
+        address: Where it came from; relative servers are resolved against it.
+        named: The same for people.
     """
 
-    def __init__(self, document: Mapping[str, Any], name: str, address: str) -> None:
-        self._document = document
-        self._address = address
-        self._name = name
-        found = next((each for each in self._operations() if each[3].get("operationId") == name), None)
+    def __init__(self, value: Mapping[str, Any], address: str, named: str) -> None:
+        self.value = value
+        self.address = address
+        self.named = named
+        self._operations = {str(each.details.get("operationId")): each for each in self._found()}
+
+    def operation(self, name: str) -> "Operation":
+        """Return the operation of this `operationId`. ActivityError (`configuration`) without one."""
+        found = self._operations.get(name)
         if found is None:
-            known = sorted(str(each[3]["operationId"]) for each in self._operations() if "operationId" in each[3])
-            raise failure("configuration", f"{address} has no operation {name!r}; it has {', '.join(known[:20])}")
-        self._path, self._method, self._item, self._operation = found
+            known = ", ".join(sorted(self._operations)[:20]) or "none"
+            raise failure("configuration", f"{self.named} has no operation {name!r}; it has {known}")
+        return found
 
-    def _operations(self) -> Iterator[tuple[str, str, Mapping[str, Any], Mapping[str, Any]]]:
-        for path, given in (self._document.get("paths") or {}).items():
-            item = self._resolved(given)
+    def _found(self) -> "Iterator[Operation]":
+        for path, given in _object(self.value.get("paths")).items():
+            item = _object(self.resolved(given))
             for method in METHODS:
-                if isinstance(item.get(method), Mapping):
-                    yield path, method, item, item[method]
+                details = _object(item.get(method))
+                if "operationId" in details:
+                    yield Operation(document=self, path=path, method=method.upper(), item=item, details=details)
 
-    def _resolved(self, value: Any) -> Any:
+    def resolved(self, value: Any) -> Any:
+        """Return a value, or what it refers to. ActivityError (`configuration`) for a reference into the void."""
         for _ in range(_REFERENCES):
             if not isinstance(value, Mapping) or "$ref" not in value:
                 return value
             value = self._referred(str(value["$ref"]))
-        raise failure("configuration", f"references in {self._address} go round in circles")
+        raise failure("configuration", f"references in {self.named} go round in circles")
 
     def _referred(self, reference: str) -> Any:
         if not reference.startswith("#/"):
-            raise failure("configuration", f"{self._address} refers to another document: {reference}")
-        found: Any = self._document
+            raise failure("configuration", f"{self.named} refers to another document: {reference}")
+        found: Any = self.value
         for part in reference[2:].split("/"):
-            found = found.get(part.replace("~1", "/").replace("~0", "~")) if isinstance(found, Mapping) else None
+            found = _object(found).get(part.replace("~1", "/").replace("~0", "~"))
         if found is None:
-            raise failure("configuration", f"{self._address} refers to {reference}, which it lacks")
+            raise failure("configuration", f"{self.named} refers to {reference}, which it lacks")
         return found
 
-    def request(self, given: Mapping[str, Json], policy: Json, call: ActivityCall) -> Request:
+
+def _object(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Operation:
+    """One operation of a document."""
+
+    document: Document
+    path: str
+    method: str
+    item: Mapping[str, Any]
+    details: Mapping[str, Any]
+
+    def request(self, given: Mapping[str, Json], call: ActivityCall) -> Request:
         """Return the request: parameters go where the document says, what is left is the JSON body."""
-        parts = _Parts(self._path, dict(given))
-        for parameter in self._parameters():
-            parts.place(parameter, self._name)
-        headers = {**parts.headers, **headers_of(policy)}
-        data = body_of(parts.body(), headers) if parts.has_body() else None
-        method = self._method.upper()
-        return Request(
-            method=method,
-            url=self._server() + parts.path,
-            headers=with_defaults(headers, method, call),
-            query=tuple(parts.query),
-            body=data,
-        )
+        parameters = self._parameters()
+        parts = Parts(self.path, dict(given))
+        for parameter in parameters:
+            parts.place(parameter, str(self.details["operationId"]))
+        self._check(parts, parameters)
+        headers = CIMultiDict(parts.headers)
+        if self._takes_form():
+            headers.setdefault("Content-Type", _FORM)
+        body = body_of(parts.body(), headers) if parts.has_body() else None
+        if body is None:
+            headers.pop("Content-Type", None)
+        return built(self.method, self._server() + parts.path, call, headers, parts.query, body)
+
+    def _check(self, parts: Parts, parameters: list[Mapping[str, Any]]) -> None:
+        """Refuse what would be sent to no avail: a misspelled parameter, a hole in the path."""
+        name = self.details["operationId"]
+        if parts.left and self.method in ("GET", "HEAD") and "requestBody" not in self.details:
+            wrong, known = sorted(parts.left), ", ".join(str(each.get("name")) for each in parameters) or "none"
+            raise failure("validation", f"the operation {name} has no parameter {wrong[0]!r}; it has {known}")
+        if hole := re.search(r"\{([^{}]*)\}", parts.path):
+            raise failure("validation", f"the operation {name} needs the parameter {hole[1]!r}")
 
     def _parameters(self) -> list[Mapping[str, Any]]:
         """Return the parameters, those of the operation before those of the path."""
         found: dict[tuple[Any, Any], Mapping[str, Any]] = {}
-        for each in (*(self._operation.get("parameters") or ()), *(self._item.get("parameters") or ())):
-            parameter = self._resolved(each)
+        for each in (*(self.details.get("parameters") or ()), *(self.item.get("parameters") or ())):
+            parameter = _object(self.document.resolved(each))
             found.setdefault((parameter.get("name"), parameter.get("in")), parameter)
         return list(found.values())
 
+    def _takes_form(self) -> bool:
+        """Return whether a form is the only kind of body that the operation takes."""
+        content = _object(_object(self.document.resolved(self.details.get("requestBody"))).get("content"))
+        return _FORM in content and not any("json" in kind for kind in content)
+
     def _server(self) -> str:
         """Return where paths begin, without a slash at the end."""
-        if "swagger" in self._document:
-            own = urljoin(self._address, "/").rstrip("/")
-            scheme = self._scheme(own.partition(":")[0])
-            host = self._document.get("host")
-            base = f"{scheme}://{host}" if host else own
-            return base + str(self._document.get("basePath") or "").rstrip("/")
-        servers = self._operation.get("servers") or self._item.get("servers") or self._document.get("servers")
-        server: Mapping[str, Any] = servers[0] if servers else {"url": "/"}
+        document, address = self.document.value, self.document.address
+        if "swagger" in document:
+            own = urljoin(address, "/").rstrip("/")
+            host = document.get("host")
+            base = f"{self._scheme(own.partition(':')[0])}://{host}" if host else own
+            return base + str(document.get("basePath") or "").rstrip("/")
+        servers = self.details.get("servers") or self.item.get("servers") or document.get("servers")
+        server = _object(servers[0] if servers else {})
         url = str(server.get("url", "/"))
-        for name, variable in (server.get("variables") or {}).items():
-            url = url.replace(f"{{{name}}}", str(variable.get("default", "")))
-        return urljoin(self._address, url).rstrip("/")
+        for name, variable in _object(server.get("variables")).items():
+            url = url.replace(f"{{{name}}}", str(_object(variable).get("default", "")))
+        return urljoin(address, url).rstrip("/")
 
     def _scheme(self, own: str) -> str:
-        schemes = self._operation.get("schemes") or self._document.get("schemes") or [own]
+        schemes = self.details.get("schemes") or self.document.value.get("schemes") or [own]
         return own if own in schemes else str(schemes[0])
-
-
-class _Parts:
-    """The parts of a request, as parameters are put in their places."""
-
-    def __init__(self, path: str, left: dict[str, Json]) -> None:
-        self.path = path
-        self.query: list[tuple[str, str]] = []
-        self.headers: dict[str, str] = {}
-        self._left = left
-        self._body: list[Json] = []
-        self._form: dict[str, Json] = {}
-        self._cookies: list[str] = []
-
-    def place(self, parameter: Mapping[str, Any], operation: str) -> None:
-        name, place = str(parameter["name"]), parameter.get("in")
-        if self._left.get(name) is None and (place == "path" or parameter.get("required")):
-            raise failure("validation", f"the operation {operation} needs the parameter {name!r}")
-        if name not in self._left:
-            return
-        value = self._left.pop(name)
-        match place:
-            case "path":
-                self.path = self.path.replace(f"{{{name}}}", quote(spelled(value), safe=""))
-            case "query":
-                self.query.extend(_pairs(name, value, parameter))
-            case "header":
-                self.headers[name] = spelled(value)
-            case "cookie":
-                self._cookies.append(f"{name}={quote(spelled(value))}")
-                self.headers["Cookie"] = "; ".join(self._cookies)
-            case "formData":
-                self._form[name] = value
-                self.headers["Content-Type"] = "application/x-www-form-urlencoded"
-            case _:
-                self._body.append(value)
-
-    def has_body(self) -> bool:
-        return bool(self._form or self._body or self._left)
-
-    def body(self) -> Json:
-        if self._form:
-            return self._form
-        if self._body:
-            return self._body[0]
-        return self._left["body"] if set(self._left) == {"body"} else self._left
-
-
-def _pairs(name: str, value: Json, parameter: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return a query parameter's pairs: an array is repeated or joined, as the document says."""
-    if not isinstance(value, list):
-        return [(name, spelled(value))]
-    texts = [spelled(each) for each in value]
-    style = parameter.get("collectionFormat") or ("multi" if parameter.get("explode", "schema" in parameter) else "csv")
-    separators = {"csv": ",", "ssv": " ", "tsv": "\t", "pipes": "|"}
-    return [(name, text) for text in texts] if style == "multi" else [(name, separators.get(style, ",").join(texts))]

@@ -8,25 +8,30 @@ Source: DSL reference, "Shell Process" and "Script Process"; docs/dsl.md 35.
 import asyncio
 import contextlib
 import os
-import shlex
+import re
 import shutil
 import signal
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from workers.activities.authentication import headers_of
-from workers.activities.calls import ActivityCall, ActivityResult, Limits, failure, stop
-from workers.activities.http import CLIENT, Request, address_of, spelled
+from workers.activities.calls import ActivityCall, ActivityResult, Limits, failure, members, stop
+from workers.activities.http import fetch, spelled
 from workflows.dsl.jsontext import Json
 
 _PIECE = 64 * 1024
 _LIMITED = 'ulimit -v "$0"; ulimit -c 0; exec "$@"'
 _V8 = Path(__file__).with_name("v8.py")
 _JAVASCRIPT = frozenset({"js", "javascript"})
+_MODULE = re.compile(r"^\s*(import\s*[\w{*'\"]|export\s)", re.MULTILINE)
+"""What makes a script an ES module."""
+
+_PARAMETER = re.compile(r"\$\{?[#!]?[0-9@*#]")
+"""A shell command that reads its arguments."""
+
+_MIB = 1024 * 1024
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,8 +41,8 @@ class Program:
     command: Sequence[str]
     stdin: bytes
     environment: Mapping[str, str]
-    limits_memory: bool = True
-    """V8 reserves more address space than any limit allows, and uses little of it."""
+    limits_space: bool = True
+    """V8 reserves more address space than any limit allows, and uses little of it: it is told itself."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,12 +58,12 @@ class ShellActivity:
     """Runs `run: shell`."""
 
     async def run(self, call: ActivityCall) -> ActivityResult:
-        """Run the command in /bin/sh; arguments are words of their own."""
+        """Run the command in /bin/sh. Its arguments are `$1`, `$2` ...; one that reads none gets them at its end."""
         arguments = call.revealed()
-        command = str(arguments["command"])
-        words = _words(arguments.get("arguments"))
-        script = " ".join([command, *map(shlex.quote, words)])
-        return await _run(call, arguments, lambda _: _program(arguments, ["/bin/sh", "-c", script]))
+        command, words = str(arguments["command"]), _words(arguments.get("arguments"))
+        if words and not _PARAMETER.search(command):
+            command = f'{command.rstrip()} "$@"'
+        return await _run(call, arguments, lambda _: _program(arguments, ["/bin/sh", "-c", command, "sh", *words]))
 
 
 class ScriptActivity:
@@ -74,33 +79,42 @@ class ScriptActivity:
         words = _words(arguments.get("arguments"))
 
         def prepare(folder: Path) -> Program:
-            return _script(arguments, language, code, words, folder, call.limits)
+            command = _python if language == "python" else _javascript
+            return _program(arguments, [*command(code, folder, call.limits), *words], space=language == "python")
 
         return await _run(call, arguments, prepare)
 
 
-def _script(
-    arguments: Mapping[str, Json], language: str, code: str, words: Sequence[str], folder: Path, limits: Limits
-) -> Program:
-    if language == "python":
-        file = folder / "script.py"
-        file.write_text(code, "utf-8")
-        return _program(arguments, [limits.python or sys.executable, "-I", "-S", str(file), *words])
-    file = folder / "script.js"
-    file.write_text(code, "utf-8")
-    node = shutil.which(limits.node)
-    command = [node] if node else [sys.executable, "-I", str(_V8)]
-    return _program(arguments, [*command, str(file), *words], limits_memory=False)
+def _python(code: str, folder: Path, limits: Limits) -> list[str]:
+    return [limits.python or sys.executable, "-I", "-S", _stored(code, folder / "script.py")]
 
 
-def _program(arguments: Mapping[str, Json], command: Sequence[str], *, limits_memory: bool = True) -> Program:
+def _javascript(code: str, folder: Path, limits: Limits) -> list[str]:
+    node, is_module = shutil.which(limits.node), _MODULE.search(code) is not None
+    if node is None and is_module:
+        raise failure("configuration", "a script with `import` or `export` needs Node (lemline.processes.node)")
+    file = _stored(code, folder / ("script.mjs" if is_module else "script.js"))
+    mebibytes = max(1, limits.process_bytes // _MIB)
+    if node:
+        return [node, f"--max-old-space-size={mebibytes}", file]
+    return [sys.executable, "-I", str(_V8), str(mebibytes), file]
+
+
+def _stored(code: str, file: Path) -> str:
+    file.write_text(code, "utf-8", "surrogatepass")
+    return str(file)
+
+
+def _program(arguments: Mapping[str, Json], command: Sequence[str], *, space: bool = True) -> Program:
+    if shutil.which(command[0]) is None:
+        raise failure("configuration", f"there is no {command[0]} on this worker")
     stdin = arguments.get("stdin")
-    given = arguments.get("environment") or {}
+    given = members(arguments.get("environment"), "environment variables")
     return Program(
         command=command,
         stdin=b"" if stdin is None else spelled(stdin).encode(),
-        environment={str(name): spelled(value) for name, value in given.items()},
-        limits_memory=limits_memory,
+        environment={str(name): spelled(value) for name, value in given.items() if value is not None},
+        limits_space=space,
     )
 
 
@@ -118,21 +132,14 @@ def _words(given: Json) -> list[str]:
 async def _code(call: ActivityCall, arguments: Mapping[str, Json]) -> str:
     if "source" not in arguments:
         return str(arguments.get("code", ""))
-    endpoint = arguments["source"]["endpoint"]
-    headers = {"User-Agent": call.limits.user_agent, **headers_of(endpoint.get("authentication"))}
-    request = Request(method="GET", url=address_of(endpoint["uri"]), headers=headers)
-    response = await CLIENT.send(request, call.limits, call.seconds(call.limits.http_seconds), follow=True)
-    if response.status >= 300:
-        raise failure("communication", f"{request.url} answered {response.status}", status=response.status)
-    return response.body.decode("utf-8", "replace")
+    code = await fetch(call, arguments["source"]["endpoint"], call.redacted()["source"]["endpoint"])
+    return code.decode("utf-8", "replace")
 
 
 async def _run(call: ActivityCall, arguments: Mapping[str, Json], prepare: Callable[[Path], Program]) -> ActivityResult:
-    begun = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="lemline-", ignore_cleanup_errors=True) as name:
         ended = await _Child(call, prepare(Path(name)), name).run()
-    output = _returned(ended, arguments.get("return", "stdout"))
-    return ActivityResult(output=output, timing={"total": time.monotonic() - begun})
+    return ActivityResult(_returned(ended, arguments.get("return", "stdout")))
 
 
 def _returned(ended: Ended, form: Json) -> Json:
@@ -150,6 +157,18 @@ def _returned(ended: Ended, form: Json) -> Json:
             return ended.stdout
 
 
+class _Streams(asyncio.subprocess.SubprocessStreamProtocol):
+    """Tells when the process itself has ended: `Process.wait` of older Pythons waits for its pipes as well."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(limit=_PIECE, loop=loop)
+        self.ended = loop.create_future()
+
+    def process_exited(self) -> None:
+        super().process_exited()
+        self.ended.set_result(None)
+
+
 class _Child:
     """A child process and everything it starts: a session of its own, killed as a whole."""
 
@@ -158,33 +177,36 @@ class _Child:
         self._program = program
         self._folder = folder
         self._limit = call.limits.output_bytes
+        self._transport: asyncio.SubprocessTransport
+        self._streams: _Streams
 
     async def run(self) -> Ended:
         seconds = self._call.seconds(self._call.limits.process_seconds)
-        process = await self._start()
+        await self._start()
         loop = asyncio.get_running_loop()
-        task = asyncio.ensure_future(self._communicate(process))
+        task = asyncio.ensure_future(self._communicate())
         self._call.cancelled.add_callback(lambda: stop(loop, task))
         try:
             async with asyncio.timeout(seconds):
                 return await task
         except TimeoutError as error:
-            raise failure("timeout", f"the process took longer than {seconds:g} s", answered=False) from error
+            raise failure("timeout", f"the process took longer than {seconds:.3g} s", answered=False) from error
         except asyncio.CancelledError:
             if self._call.cancelled.is_set():
                 raise failure("runtime", "the process was cancelled", answered=False) from None
             raise
         finally:
-            _kill(process.pid)
-            await process.wait()
+            await self._end()
+            self._transport.close()
 
-    async def _start(self) -> asyncio.subprocess.Process:
-        program = self._program
+    async def _start(self) -> None:
+        program, loop = self._program, asyncio.get_running_loop()
         environment = {"PATH": os.defpath, "LANG": "C.UTF-8", "TZ": "UTC", "HOME": self._folder, **program.environment}
-        memory = str(self._call.limits.process_bytes // 1024) if program.limits_memory else "unlimited"
+        memory = str(self._call.limits.process_bytes // 1024) if program.limits_space else "unlimited"
         try:
             # A shell sets the limits: code of ours between fork and exec could hang on another thread's lock.
-            return await asyncio.create_subprocess_exec(
+            self._transport, self._streams = await loop.subprocess_exec(
+                lambda: _Streams(loop),
                 *("/bin/sh", "-c", _LIMITED, memory, *program.command),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
@@ -196,14 +218,27 @@ class _Child:
         except (OSError, ValueError) as error:
             raise failure("configuration", f"{program.command[0]} cannot be started: {error}") from error
 
-    async def _communicate(self, process: asyncio.subprocess.Process) -> Ended:
+    async def _communicate(self) -> Ended:
+        process = asyncio.subprocess.Process(self._transport, self._streams, asyncio.get_running_loop())
         assert process.stdin is not None
         assert process.stdout is not None
         assert process.stderr is not None
-        _, stdout, stderr = await asyncio.gather(
-            self._feed(process.stdin), self._read(process.stdout), self._read(process.stderr)
+        _, stdout, stderr, code = await asyncio.gather(
+            self._feed(process.stdin), self._read(process.stdout), self._read(process.stderr), self._exit_code()
         )
-        return Ended(code=await process.wait(), stdout=_text(stdout), stderr=_text(stderr))
+        return Ended(code=code, stdout=_text(stdout), stderr=_text(stderr))
+
+    async def _exit_code(self) -> int:
+        await asyncio.shield(self._streams.ended)
+        await self._end()
+        code = self._transport.get_returncode()
+        return -1 if code is None else code
+
+    async def _end(self) -> None:
+        """Kill what is left of the group: the process, and what it left behind, which would keep the pipes open."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._transport.get_pid(), signal.SIGKILL)
+        await asyncio.shield(self._streams.ended)
 
     async def _feed(self, pipe: asyncio.StreamWriter) -> None:
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
@@ -218,11 +253,6 @@ class _Child:
             if len(received) > self._limit:
                 raise failure("runtime", f"the process wrote more than {self._limit} bytes (lemline.limits.output)")
         return bytes(received)
-
-
-def _kill(group: int) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(group, signal.SIGKILL)
 
 
 def _text(data: bytes) -> str:

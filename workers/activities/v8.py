@@ -1,14 +1,17 @@
-"""Runs a script in an embedded V8, where Node is not installed. Offers `console` and `process.argv`.
+"""Runs a script in an embedded V8, where Node is not installed. Offers `console`, and of `process` `argv`, `env`,
+`exit`, `stdout` and `stderr`.
 
-A process of its own: `python v8.py SCRIPT ARGUMENT...`.
+A process of its own: `python v8.py MEBIBYTES SCRIPT ARGUMENT...`.
 """
 
 import json
+import os
 import sys
 from pathlib import Path
+from typing import TextIO
 
 _SHIM = """
-var __out = [], __err = [];
+var __out = [], __err = [], __code = 0;
 var __show = (values) => values.map((value) =>
     typeof value === 'string' ? value
     : value instanceof Error ? String(value.stack || value)
@@ -18,38 +21,39 @@ var console = {
     debug: (...values) => { __out.push(__show(values)); }, error: (...values) => { __err.push(__show(values)); },
     warn: (...values) => { __err.push(__show(values)); },
 };
-class __Exit { constructor(code) { this.code = code; } }
-var process = { argv: %s, env: %s, exit: (code) => { throw new __Exit(code || 0); },
+class __Exit {}
+var __fail = (error) => {
+    if (!(error instanceof __Exit)) { __err.push(String((error && error.stack) || error) + '\\n'); __code = 1; }
+};
+// Nothing here would wait for it: better unknown than lost.
+globalThis.setTimeout = globalThis.clearTimeout = undefined;
+var process = { argv: %s, env: %s, exit: (code) => { __code = code || 0; throw new __Exit(); },
     stdout: { write: (text) => { __out.push(String(text)); return true; } },
     stderr: { write: (text) => { __err.push(String(text)); return true; } } };
 """
 
-_RUN = """
-(() => {
-    let code = 0;
-    try { (0, eval)(%s); }
-    catch (error) {
-        if (error instanceof __Exit) { code = error.code; }
-        else { __err.push(String((error && error.stack) || error) + '\\n'); code = 1; }
-    }
-    return JSON.stringify([code, __out.join(''), __err.join('')]);
-})()
-"""
+_RUN = "try { (0, eval)(%s); } catch (error) { __fail(error); } undefined"
+
+_TOLD = "JSON.stringify([__code, __out.join(''), __err.join('')])"
+"""Asked for apart, once what the script promised has been done."""
 
 
 def main() -> int:
-    """Run the script that the first argument names."""
-    import os
-
+    """Run the script that the second argument names, within as many mebibytes as the first says."""
     from py_mini_racer import MiniRacer
 
-    script = sys.argv[1]
     engine = MiniRacer()
-    engine.eval(_SHIM % (json.dumps(["node", *sys.argv[1:]]), json.dumps(dict(os.environ))))
-    code, out, err = json.loads(str(engine.eval(_RUN % json.dumps(Path(script).read_text("utf-8")))))
-    sys.stdout.write(out)
-    sys.stderr.write(err)
+    engine.set_hard_memory_limit(int(sys.argv[1]) * 1024 * 1024)
+    engine.eval(_SHIM % (json.dumps(["node", *sys.argv[2:]]), json.dumps(dict(os.environ))))
+    engine.eval(_RUN % json.dumps(Path(sys.argv[2]).read_text("utf-8")))
+    code, out, err = json.loads(str(engine.eval(_TOLD)))
+    _write(sys.stdout, out)
+    _write(sys.stderr, err)
     return int(code)
+
+
+def _write(stream: TextIO, text: str) -> None:
+    stream.buffer.write(text.encode("utf-8", "replace"))
 
 
 if __name__ == "__main__":

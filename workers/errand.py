@@ -1,0 +1,151 @@
+"""An errand: one activity of a message, from its reservation until its outcome is committed or it is handed back."""
+
+import logging
+import threading
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, Protocol
+
+from workers.activities import ActivityCall, ActivityError, ActivityResult, Cancellation, find_activity, functions
+from workers.activities.calls import failure
+from workers.loop import Loop
+from workers.message import Item
+from workflows.engine.commands import RunActivity
+from workflows.runtime.cluster import Hold
+
+log = logging.getLogger("lemline.desk")
+
+_lock = threading.Lock()
+"""One for all, held for an instant: an errand ends once, whether its activity or its time is over first."""
+
+
+class Home(Protocol):
+    """What an errand needs of the process that runs it."""
+
+    loop: Loop
+    """Tells when time is over."""
+
+    is_closing: bool
+    """Whether what is stopped now is to be run by somebody else."""
+
+    def begin(self, errand: "Errand") -> ActivityCall:
+        """Return what the activity is given."""
+        ...
+
+    def tell(self, errand: "Errand", result: ActivityResult | BaseException) -> None:
+        """Hand an outcome to the stepper."""
+        ...
+
+    def release(self, errand: "Errand") -> None:
+        """Hold it no longer."""
+        ...
+
+
+class Bundle:
+    """The errands of one message: counts down to the last commit."""
+
+    def __init__(self) -> None:
+        self._left = 0
+        self._lock = threading.Lock()
+        self.done = threading.Event()
+        self.returned = 0
+        """How many were handed back."""
+
+    def expect(self, count: int) -> None:
+        """Say how many there are, before any of them begins."""
+        self._left = count
+
+    def count_down(self, *, returned: bool = False) -> None:
+        """Note the end of one."""
+        with self._lock:
+            self._left -= 1
+            self.returned += returned
+            if not self._left:
+                self.done.set()
+
+
+class Errand:
+    """One activity. Held by its process from its reservation on, also while it waits for its turn."""
+
+    __slots__ = ("_ended", "_home", "activity", "begun_at", "bundle", "cancelled", "command", "hold", "item")
+
+    def __init__(self, home: Home, bundle: Bundle, item: Item, command: RunActivity) -> None:
+        self._home = home
+        self._ended = False
+        self.bundle = bundle
+        self.item = item
+        self.command = command
+        self.hold: Hold = (item.instance_id, item.wait_id, item.ring)
+        self.cancelled = Cancellation()
+        self.activity: Any = find_activity(command.kind, command.arguments)
+        self.begun_at: datetime | None = None
+
+    def work(self) -> None:
+        """Run it on this thread."""
+        if self.cancelled.is_set():
+            self.abandon()
+            return
+        forget: Callable[[], None] = _nothing
+        try:
+            call = self._home.begin(self)
+            forget = self._watch(call)
+            result: Any = self._found().run(call)
+        except BaseException as error:  # noqa: BLE001  (whatever it is becomes the outcome)
+            result = error
+        forget()
+        self._end(result)
+
+    async def wait(self) -> None:
+        """Run it on an event loop."""
+        if self.cancelled.is_set():
+            self.abandon()
+            return
+        try:
+            result: Any = await self._found().run(self._home.begin(self))
+        except BaseException as error:  # noqa: BLE001  (whatever it is becomes the outcome)
+            result = error
+        self._end(result)
+
+    def abandon(self) -> None:
+        """Give it up: nobody waits for it any more, or somebody else will run it."""
+        self._end(failure("runtime", "stopped", answered=False))
+
+    def _found(self) -> Any:
+        if self.activity is None:
+            raise failure("configuration", f"this worker cannot run {self.command.kind!r} activities")
+        return self.activity
+
+    def _watch(self, call: ActivityCall) -> Callable[[], None]:
+        """Have a function end in time as far as its instance is concerned; its thread cannot be stopped.
+
+        Returns:
+            What ends the watch.
+        """
+        function = functions.lookup(call.arguments["function"]) if call.kind == "function" else None
+        seconds = None if function is None else functions.seconds_of(function, call)
+        if function is None or seconds is None:
+            return _nothing
+        error = functions.overdue(function)
+
+        def over() -> None:
+            log.warning("function.overdue", extra={"function": function.name, "instance_id": self.item.instance_id})
+            self.cancelled.set()
+            self._end(error)
+
+        return self._home.loop.later(seconds, over)
+
+    def _end(self, result: ActivityResult | BaseException) -> None:
+        with _lock:
+            ended, self._ended = self._ended, True
+        if ended:
+            return
+        unknown = self.cancelled.is_set() and isinstance(result, ActivityError) and not result.answered
+        if unknown and (self._home.is_closing or self.begun_at is None):
+            self._home.release(self)
+            self.bundle.count_down(returned=self._home.is_closing)
+        else:
+            self._home.tell(self, result)
+
+
+def _nothing() -> None:
+    """No watch to end."""
