@@ -90,7 +90,9 @@ class SqliteRecords:
         """Write everything and commit."""
         connection = self._connection()
         for sql, rows in _statements(changes):
-            self._run_many(connection, sql, rows)
+            written = self._run_many(connection, sql, rows)
+            if sql is _UPDATE and rows and written != len(rows):
+                raise ContentionError("somebody else wrote one of these checkpoints")
         self._run(connection, "COMMIT")
 
     def rollback(self) -> None:
@@ -187,9 +189,9 @@ class SqliteRecords:
         except sqlite3.OperationalError as error:
             raise _translated(error) from error
 
-    def _run_many(self, connection: sqlite3.Connection, sql: str, rows: Iterable[Sequence[object]]) -> None:
+    def _run_many(self, connection: sqlite3.Connection, sql: str, rows: Iterable[Sequence[object]]) -> int:
         try:
-            connection.executemany(sql, rows)
+            return connection.executemany(sql, rows).rowcount
         except sqlite3.OperationalError as error:
             raise _translated(error) from error
 

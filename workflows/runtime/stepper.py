@@ -364,7 +364,7 @@ class Stepper:
     def _answer_absent(self, work: Work) -> None:
         if work.birth is not None and work.uncertain:
             # The commit that looked lost may have happened: ring whatever it left open.
-            self.submit(work.instance_id, Due())
+            self._inbox.put(Work(work.instance_id, [Due()], uncertain=True))
         self._settle(work, Outcome(changed=False, found=work.birth is not None))
 
     def _settle(self, work: Work, outcome: Outcome, taken: Taken | None = None) -> None:
