@@ -27,7 +27,7 @@ from workflows.engine.commands import RunActivity
 from workflows.runtime.cluster import Presence
 from workflows.runtime.ports import Delivery, DispatchError, Outcome
 from workflows.runtime.process import Process, make_records
-from workflows.runtime.records import Birth, Records, pack, unpack
+from workflows.runtime.records import Birth, Records, UnreachableError, pack, unpack
 from workflows.runtime.registrations import version_key
 from workflows.runtime.step import AnyFact, Due
 from workflows.runtime.sweeper import Sweeper
@@ -330,6 +330,22 @@ def let_time_pass(instance: str, **by: float) -> None:
         for name, wait in state.waits.items()
     }
     models.Checkpoint.objects.filter(pk=instance).update(state=pack(encode_state(state)), due_at=state.due_at())
+
+
+def long_ago(instance: str) -> None:
+    """Let a minute pass since everything of an instance was rung, and since the sweeper looked."""
+    state, ago = state_of(instance), timedelta(minutes=1)
+    state.waits = {
+        name: msgspec.structs.replace(wait, rung_at=wait.rung_at - ago) if wait.rung_at else wait
+        for name, wait in state.waits.items()
+    }
+    stored = pack(encode_state(state))
+    models.Checkpoint.objects.filter(pk=instance).update(state=stored, leased_until=timezone.now() - ago)
+
+
+def lost(*_: object) -> None:
+    """Have it look as if the connection had died."""
+    raise UnreachableError("the connection died")
 
 
 def children_of(instance: str) -> list[str]:

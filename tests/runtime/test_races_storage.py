@@ -19,6 +19,7 @@ from tests.runtimes import (
     define,
     instance_of,
     let_time_pass,
+    lost,
     make_due,
     once,
     output_of,
@@ -32,7 +33,7 @@ from tests.runtimes import (
 from workflows import models
 from workflows.engine import encode_state, facts
 from workflows.runtime.ports import Outcome
-from workflows.runtime.records import Changes, UnreachableError
+from workflows.runtime.records import Changes
 from workflows.runtime.step import Due
 
 
@@ -49,10 +50,6 @@ def refusing(instance: str) -> Callable[[Changes], None]:
             raise ValueError("this cannot be written")
 
     return refuse
-
-
-def lost(*_: object) -> None:
-    raise UnreachableError("the connection died")
 
 
 def test_a_step_that_cannot_be_written_fails_alone_and_its_neighbours_commit(runtime: Runtime) -> None:
