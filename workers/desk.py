@@ -5,7 +5,8 @@ import logging
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
@@ -52,6 +53,7 @@ class Desk:
         """Where functions that are coroutines run: one that blocks holds up its like, and no call."""
 
         self._crew = Crew(max_size)
+        self._fresh_seconds = settings.LEMLINE.execution.lease.total_seconds() / 2
         self._errands: dict[Hold, Errand] = {}
         self._lock = threading.Lock()
         self._suspects = threading.Lock()
@@ -64,14 +66,32 @@ class Desk:
             HandedBackError: This process stops, and somebody else has to run what is left.
         """
         self._presence.take(self._process.workers.queue_label(message.pool, message.level), message.stamp)
-        errands = self._reserved(self._wanted(message.items))
+        if any(item.suspect for item in message.items):
+            with self._turn(message.items):
+                self._handle(message.items)
+        else:
+            self._handle(message.items)
+
+    @contextmanager
+    def _turn(self, items: Sequence[Item]) -> Iterator[None]:
+        """Wait for the turn of suspects. Until then they are held, but not claimed: who dies before did not die of
+        them.
+        """
+        now = self._process.clock.now()
+        holds = [(item.instance_id, item.wait_id, item.ring) for item in items]
+        for hold in holds:
+            self._presence.held.setdefault(hold, Held(now, _nothing))
+        with self._suspects:
+            for hold in holds:
+                self._presence.held.pop(hold, None)
+            yield
+
+    def _handle(self, items: Sequence[Item]) -> None:
+        read_at = time.monotonic()
+        errands = self._reserved(self._wanted(items), read_at)
         if not errands:
             return
-        if any(errand.command.suspect for errand in errands):
-            with self._suspects:
-                self._run(errands)
-        else:
-            self._run(errands)
+        self._run(errands)
         if errands[0].bundle.returned:
             raise HandedBackError
 
@@ -102,11 +122,11 @@ class Desk:
                 found.append((item, command))
         return found
 
-    def _reserved(self, wanted: Sequence[tuple[Item, RunActivity]]) -> list[Errand]:
+    def _reserved(self, wanted: Sequence[tuple[Item, RunActivity]], read_at: float) -> list[Errand]:
         """Return errands for those that nobody else is running. This process holds them from here on, also those whose
         turn comes late: the sweeper must not think them lost.
         """
-        bundle, now = Bundle(), self._process.clock.now()
+        bundle, now = Bundle(read_at), self._process.clock.now()
         errands = [Errand(self, bundle, item, command) for item, command in wanted]
         free = self._claims.take([errand.hold for errand in errands]) if errands else []
         errands = [errand for errand, is_free in zip(errands, free, strict=True) if is_free and self._hold(errand, now)]
@@ -151,6 +171,17 @@ class Desk:
             return self._process.secrets.read(name)
         except KeyError:
             raise ProblemError(problem("authorization", f"the secret {name!r} is not provided here")) from None
+
+    def is_stale(self, errand: Errand) -> bool:
+        """Return whether it was read so long ago that this process, had it slept since, may count as dead by now."""
+        return time.monotonic() - errand.bundle.read_at > self._fresh_seconds
+
+    def still_wants(self, errand: Errand) -> bool:
+        """Read again whether it is wanted."""
+        try:
+            return bool(self._wanted([errand.item]))
+        except HandedBackError:
+            return False
 
     def begin(self, errand: Errand) -> ActivityCall:
         """Return what an activity is given."""
@@ -241,6 +272,10 @@ def _asked_for(row: Row, item: Item) -> RunActivity | None:
         return None
     command = wait.command()
     return command if isinstance(command, RunActivity) else None
+
+
+def _nothing() -> None:
+    """What has not begun need not be stopped."""
 
 
 _desk: Desk | None = None

@@ -1,5 +1,6 @@
 """An errand: one activity of a message, from its reservation until its outcome is committed or it is handed back."""
 
+import asyncio
 import logging
 import threading
 from collections.abc import Callable
@@ -28,6 +29,14 @@ class Home(Protocol):
     is_closing: bool
     """Whether what is stopped now is to be run by somebody else."""
 
+    def is_stale(self, errand: "Errand") -> bool:
+        """Return whether it was read so long ago that others may have been given it since."""
+        ...
+
+    def still_wants(self, errand: "Errand") -> bool:
+        """Read again whether it is wanted: what was committed meanwhile must not be run."""
+        ...
+
     def begin(self, errand: "Errand") -> ActivityCall:
         """Return what the activity is given."""
         ...
@@ -44,8 +53,11 @@ class Home(Protocol):
 class Bundle:
     """The errands of one message: counts down to the last commit."""
 
-    def __init__(self) -> None:
+    def __init__(self, read_at: float) -> None:
         self._left = 0
+        self.read_at = read_at
+        """Monotonic time before it was read what of the message is wanted."""
+
         self._lock = threading.Lock()
         self.done = threading.Event()
         self.returned = 0
@@ -82,6 +94,8 @@ class Errand:
 
     def work(self) -> None:
         """Run it on this thread."""
+        if self._home.is_stale(self):
+            self._look_again()
         if self.cancelled.is_set():
             self.abandon()
             return
@@ -97,6 +111,8 @@ class Errand:
 
     async def wait(self) -> None:
         """Run it on an event loop."""
+        if self._home.is_stale(self):
+            await asyncio.to_thread(self._look_again)
         if self.cancelled.is_set():
             self.abandon()
             return
@@ -109,6 +125,10 @@ class Errand:
     def abandon(self) -> None:
         """Give it up: nobody waits for it any more, or somebody else will run it."""
         self._end(failure("runtime", "stopped", answered=False))
+
+    def _look_again(self) -> None:
+        if not self._home.still_wants(self):
+            self.cancelled.set()
 
     def _found(self) -> Any:
         if self.activity is None:

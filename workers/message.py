@@ -29,6 +29,9 @@ class Item(msgspec.Struct, array_like=True, frozen=True):
     request: msgspec.Raw
     """The command as JSON, the same bytes as in the state; null when it is too large to travel."""
 
+    suspect: bool = False
+    """Whether a process died with it in hand. The state's bytes do not say so."""
+
     @property
     def command(self) -> RunActivity | None:
         """What to run; None when it has to be read from the state."""
@@ -74,5 +77,5 @@ def _item(delivery: Delivery) -> Item:
     request = delivery.request if len(delivery.request) <= CARRIED_BYTES else b"null"
     return Item(
         delivery.instance_id, command.wait_id, command.ring, delivery.step, delivery.definition, delivery.seal,
-        msgspec.Raw(request),
+        msgspec.Raw(request), command.suspect,
     )  # fmt: skip

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import redis
 from django.conf import settings
-from kombu import Connection
+from kombu import Connection, Queue
 from kombu.exceptions import OperationalError
 
 from workers.app import app
@@ -86,17 +86,24 @@ class KombuPublisher:
         )  # fmt: skip
 
     def depths(self) -> Mapping[str, int]:
-        """Ask for each queue; the broker does not tell its levels apart, so one message speaks for all."""
+        """Ask for each queue; the broker does not tell its levels apart, so one message speaks for all.
+
+        A queue that is not there yet is made: a pool that nobody serves must not hide the others from the sweeper.
+        """
         with app.connection_or_acquire() as connection:
             try:
                 channel: Any = connection.default_channel
                 found = {
-                    pool: channel.queue_declare(queue=self._names.queue(pool), passive=True).message_count
-                    for pool in THREADS
+                    pool: _declared(queue, channel).message_count
+                    for pool, queue in zip(THREADS, self._names.queues(), strict=True)
                 }
             except (OperationalError, OSError, *connection.connection_errors, *connection.channel_errors) as error:
                 raise DispatchError(str(error)) from error
         return {label: count for pool, count in found.items() for _, label in self._names.labels(pool)}
+
+
+def _declared(queue: Queue, channel: Any) -> Any:
+    return queue(channel).queue_declare()
 
 
 class RedisPublisher:

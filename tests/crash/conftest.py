@@ -44,6 +44,7 @@ def open_installation(
                 **processes.environment(folder),
                 "LEMLINE_ACTIVITIES": "tests.crash.plug",
                 "LEMLINE_EXECUTION_LEASE": f"{LEASE_SECONDS}s",
+                "LEMLINE_EXECUTION_POOLS_IO_MAX_SIZE": "8",
                 "LEMLINE_DEV_API_KEY": KEY,
                 **more,
             }
@@ -89,7 +90,7 @@ def installation(open_installation: Open, database: str, redis_urls: tuple[str, 
 def pytest_runtest_makereport(item: pytest.Item, call: "pytest.CallInfo[None]"):
     """A failure shows what the processes wrote."""
     report = yield
-    installation = getattr(item, "funcargs", {}).get("installation")
-    if report.failed and isinstance(installation, Installation):
-        report.sections.append(("processes", installation.logs()))
+    for given in getattr(item, "funcargs", {}).values():
+        if report.failed and isinstance(given, Installation):
+            report.sections.append(("processes", given.logs()))
     return report

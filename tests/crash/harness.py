@@ -94,7 +94,15 @@ class Installation:
         assert running is not None, f"{name} does not run"
         return running.pid
 
-    def signal(self, name: str, number: int) -> None:
+    def node(self, name: str) -> models.Node:
+        """Return what a process reported last."""
+        return models.Node.objects.get(name__endswith=f"/{self.pid(name)}")
+
+    def is_stopped(self, name: str) -> bool:
+        """Return whether a process sleeps by SIGSTOP."""
+        return Path(f"/proc/{self.pid(name)}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+
+    def send(self, name: str, number: int) -> None:
         """Send one process a signal, not its children."""
         os.kill(self.pid(name), number)
 
@@ -117,7 +125,7 @@ class Installation:
         """Stop a process in order, as a rolling restart does, and start its successor."""
         process = self._processes[name]
         process.is_wanted = False
-        self.signal(name, signal.SIGTERM)
+        self.send(name, signal.SIGTERM)
         assert process.running is not None
         process.running.wait(60)
         self._bury(process)
@@ -156,18 +164,18 @@ class Installation:
         """Return once every process that is wanted runs and takes work."""
         self.wait(lambda: all(map(self._serves, self._processes)), lambda: self.logs())
 
-    def arm(self, place: str, role: str, instance: str, *, passages: int = 0) -> None:
-        """Have the process that reaches a place with this instance kill itself, after so many passages."""
-        (self.folder / "faults" / f"{role}.{place}.{instance}").write_text(str(passages))
+    def arm(self, place: str, role: str, instance: str, *, passages: int = 0, number: int = signal.SIGKILL) -> None:
+        """Have the process that reaches a place with this instance signal itself, after so many passages."""
+        (self.folder / "faults" / f"{role}.{place}.{instance}").write_text(f"{passages} {int(number)}")
 
     def armed(self) -> list[str]:
         """Return what has not happened yet."""
         return sorted(path.name for path in (self.folder / "faults").iterdir())
 
-    def ask(self, method: str, path: str, body: object = None) -> Any:
+    def ask(self, method: str, path: str, body: object = None, kind: str = "application/json") -> Any:
         """Ask the API. OSError when it cannot be reached or dies meanwhile."""
         data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
-        headers = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
+        headers = {"Authorization": f"Bearer {KEY}", "Content-Type": kind}
         url = f"http://127.0.0.1:{self.port}/api/v1{path}"
         request = urllib.request.Request(url, data, headers, method=method)
         try:
@@ -182,7 +190,8 @@ class Installation:
     def register(self, name: str, tasks: Sequence[Mapping[str, Any]], **more: Any) -> None:
         """Register a definition of the tests' namespace."""
         document = {"dsl": "1.0.3", "namespace": NAMESPACE, "name": name, "version": "1.0.0"}
-        self.ask("POST", "/workflows?force=true", {"document": document, **more, "do": list(tasks)})
+        body = {"document": document, **more, "do": list(tasks)}
+        self.wait(partial(self._done, "POST", "/workflows?force=true", body))
 
     def start(self, name: str, given: object, instance: str = "") -> str:
         """Start an instance, asking again where the server dies meanwhile: a chosen id is its own key. Its id."""
@@ -219,8 +228,12 @@ class Installation:
 
     def _posted(self, name: str, given: object, instance: str) -> bool:
         body = {"workflow": {"namespace": NAMESPACE, "name": name}, "id": instance, "input": given}
+        return self._done("POST", "/instances", body)
+
+    def _done(self, method: str, path: str, body: object) -> bool:
+        """Return whether the server lived to say so."""
         try:
-            self.ask("POST", "/instances", body)
+            self.ask(method, path, body)
         except OSError:
             return False
         return True

@@ -1,13 +1,14 @@
 """What LEMLINE_ACTIVITIES brings into the processes under test: functions that call the stub, and places to die at.
 
 A place is armed by a file in the folder LEMLINE_FAULTS, named `role.place.instance`, which holds how many
-passages the process survives. Whoever reaches the place next removes the file, so it happens once, and
-kills itself: nothing of it gets to clean up.
+passages the process survives, and the signal. Whoever reaches the place next removes the file, so it happens
+once, and signals itself: by SIGKILL, nothing of it gets to clean up.
 """
 
 import functools
 import os
 import signal
+import threading
 import urllib.request
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -46,12 +47,13 @@ def pass_by(place: str, instances: Iterable[str]) -> None:
         order = FOLDER / f"{ROLE}.{place}.{instance}"
         if not order.exists():
             continue
-        left = int(order.read_text())
+        left, number = map(int, order.read_text().split())
         if left:
-            order.write_text(str(left - 1))
+            order.write_text(f"{left - 1} {number}")
             continue
         order.unlink()
-        os.kill(os.getpid(), signal.SIGKILL)
+        # To this very thread: it goes no further.
+        signal.pthread_kill(threading.get_ident(), number)
 
 
 def before(owner: type, method: str, place: str, instances: Callable[..., Iterable[str]]) -> None:

@@ -38,8 +38,10 @@ def on_redis(
 def on_rabbitmq(
     open_installation: Open, database: str, redis_urls: tuple[str, str], rabbitmq_url: str, namespace: str
 ) -> Iterator[Installation]:
+    """Nobody serves the pool `io`: RabbitMQ does not know its queue."""
+    commands = {**SERVED, "compute": ("manage.py", "lemline", "worker", "--roles", "compute")}
     more = {"LEMLINE_CLUSTER_NAMESPACE": namespace}
-    with open_installation(database, SERVED, BROKER_URL=rabbitmq_url, CACHE_URL=redis_urls[1], **more) as opened:
+    with open_installation(database, commands, BROKER_URL=rabbitmq_url, CACHE_URL=redis_urls[1], **more) as opened:
         yield opened
     with Connection(rabbitmq_url) as connection:
         for pool in POOLS:

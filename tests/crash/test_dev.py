@@ -1,61 +1,66 @@
-"""`lemline dev`, everything in one process on SQLite: killed in the middle of it all, it goes on at its next start."""
+"""`manage.py lemline dev` on SQLite: one process, killed and started again, goes on."""
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
+from tests.crash.campaign import begun_again, campaign
 from tests.crash.conftest import Open
-from tests.crash.definitions import CHILDREN, HELD, MIDDLES, within
-from tests.crash.harness import DEV, Ending, Installation
+from tests.crash.definitions import post, visit
+from tests.crash.harness import DEV, Installation
 from tests.crash.stub import Stub
 
-NEVER = "/race/lost"
+STEPS = [
+    {"one": visit("/one")},
+    {"nap": {"wait": {"milliseconds": 200}}},
+    {"two": post("/two")},
+]
 
 
 @pytest.fixture(scope="module")
-def installation(open_installation: Open, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
-    """One process on SQLite."""
-    database = tmp_path_factory.mktemp("dev") / "lemline.db"
-    with open_installation(f"sqlite:///{Path(database)}", DEV, LEMLINE_EXECUTION_POOLS_COMPUTE_MAX_SIZE="16") as opened:
+def dev(open_installation: Open, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    """The installation and its database, a file."""
+    path = tmp_path_factory.mktemp("dev") / "lemline.db"
+    with open_installation(f"sqlite:///{path}", DEV, LEMLINE_EXECUTION_POOLS_COMPUTE_MAX_SIZE="16") as opened:
         yield opened
 
 
-def test_dev_killed_inside_every_sort_of_task_goes_on_at_its_next_start(installation: Installation, stub: Stub) -> None:
-    undisturbed, counts = _run(installation, stub, is_killed=False)
+@pytest.mark.parametrize(
+    ("place", "passages", "calls"),
+    [
+        ("saving", 0, {"/one": 1, "/two": 1}),
+        ("committed", 0, {"/one": 1, "/two": 1}),
+        ("taken", 0, {"/one": 1, "/two": 1}),
+        ("ended", 0, {"/one": 2, "/two": 1}),
+        ("saving", 1, {"/one": 2, "/two": 1}),
+        ("committed", 1, {"/one": 1, "/two": 1}),
+        ("saving", 2, {"/one": 1, "/two": 1}),
+        ("committed", 2, {"/one": 1, "/two": 1}),
+        ("committed", 3, {"/one": 1, "/two": 1}),
+    ],
+)
+def test_killed_between_two_lines_of_a_step_it_goes_on_with_what_was_committed(
+    dev: Installation, stub: Stub, place: str, passages: int, calls: Mapping[str, int]
+) -> None:
+    stub.calls.clear()
+    dev.register("steps", STEPS)
+    instance = str(uuid4())
+    dev.arm(place, "web", instance, passages=passages)
 
-    disturbed, counts_of_disturbed = _run(installation, stub, is_killed=True)
+    dev.start("steps", {"stub": stub.url}, instance)
+    [ending] = dev.await_end(instance)
+
+    assert dev.armed() == []
+    assert (ending.status, len(ending.history)) == ("completed", 3)
+    assert stub.counts("/") == calls
+
+
+def test_killed_inside_every_sort_of_task_it_goes_on_at_its_next_start(dev: Installation, stub: Stub) -> None:
+    undisturbed, counts, events = campaign(dev, stub, victims=())
+
+    disturbed, counts_of_disturbed, events_of_disturbed = campaign(dev, stub, victims=("web",))
 
     assert disturbed == undisturbed
-    assert counts_of_disturbed == {
-        path: count + int(path in HELD.values() or path == NEVER) for path, count in counts.items()
-    }
-
-
-def _run(installation: Installation, stub: Stub, *, is_killed: bool) -> tuple[Mapping[str, Ending], Mapping[str, int]]:
-    """Start an instance of each sort, kill while each is under way, let go. What is left, and the calls by path."""
-    stub.calls.clear()
-    stub.hold(*HELD.values(), NEVER)
-    stub.fail("/try/held")
-    stub.fail("/delay/flaky")
-    for name, tasks in CHILDREN.items():
-        installation.register(name, tasks)
-    for name, task in MIDDLES.items():
-        installation.register(name, within(name, task))
-    started = {name: installation.start(name, {"stub": stub.url}) for name in MIDDLES}
-    begun = {path: 2 if path == "/try/held" else 1 for path in [*HELD.values(), NEVER]}
-    _await_calls(installation, stub, begun)
-    if is_killed:
-        installation.kill("web")
-        installation.revive()
-        _await_calls(installation, stub, {path: count + 1 for path, count in begun.items()})
-    stub.release(*HELD.values())
-    endings = installation.await_end(*started.values())
-    stub.release(NEVER)
-    return dict(zip(started, endings, strict=True)), stub.counts("/")
-
-
-def _await_calls(installation: Installation, stub: Stub, wanted: Mapping[str, int]) -> None:
-    installation.wait(
-        lambda: all(stub.count(path) >= count for path, count in wanted.items()), lambda: stub.counts("/")
-    )
+    assert counts_of_disturbed == {path: count + begun_again(path) for path, count in counts.items()}
+    assert events_of_disturbed == events

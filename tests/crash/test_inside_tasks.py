@@ -1,65 +1,22 @@
 """Processes are killed while every sort of task is under way."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import pytest
 
-from tests.crash.definitions import CHILDREN, HELD, MIDDLES, within
-from tests.crash.harness import Ending, Installation
+from tests.crash.campaign import begun_again, campaign
+from tests.crash.harness import Installation
 from tests.crash.stub import Stub
-from workflows import models
-
-NEVER = "/race/lost"
 
 
 @pytest.mark.parametrize("victims", [("http", "compute"), ("web", "http", "compute", "maintenance")])
 def test_a_kill_inside_any_sort_of_task_loses_nothing_and_repeats_nothing_that_was_committed(
     installation: Installation, stub: Stub, victims: Sequence[str]
 ) -> None:
-    undisturbed, counts, events = _run(installation, stub, victims=())
+    undisturbed, counts, events = campaign(installation, stub, victims=())
 
-    disturbed, counts_of_disturbed, events_of_disturbed = _run(installation, stub, victims=victims)
+    disturbed, counts_of_disturbed, events_of_disturbed = campaign(installation, stub, victims=victims)
 
     assert disturbed == undisturbed
-    assert counts_of_disturbed == {path: count + _begun_again(path) for path, count in counts.items()}
+    assert counts_of_disturbed == {path: count + begun_again(path) for path, count in counts.items()}
     assert events_of_disturbed == events
-
-
-def _begun_again(path: str) -> int:
-    """What was under way when its worker died is begun once more; nothing else is."""
-    return int(path in HELD.values() or path == NEVER)
-
-
-def _run(
-    installation: Installation, stub: Stub, victims: Sequence[str]
-) -> tuple[Mapping[str, Ending], Mapping[str, int], int]:
-    """Start an instance of each sort, kill, let go. What is left of them, the calls by path, and events received."""
-    stub.calls.clear()
-    models.ReceivedEvent.objects.all().delete()
-    stub.hold(*HELD.values(), NEVER)
-    stub.fail("/try/held")
-    stub.fail("/delay/flaky")
-    for name, tasks in CHILDREN.items():
-        installation.register(name, tasks)
-    for name, task in MIDDLES.items():
-        installation.register(name, within(name, task))
-    started = {name: installation.start(name, {"stub": stub.url}) for name in MIDDLES}
-    _let_them_get_stuck(installation, stub, victims)
-    stub.release(*HELD.values())
-    endings = installation.await_end(*started.values())
-    installation.wait(lambda: not models.Instance.objects.filter(ended_at=None).exists())
-    stub.release(NEVER)
-    for path in HELD.values():
-        assert len(set(stub.keys(path))) == (2 if path == "/try/held" else 1), path
-    return dict(zip(started, endings, strict=True)), stub.counts("/"), models.ReceivedEvent.objects.count()
-
-
-def _let_them_get_stuck(installation: Installation, stub: Stub, victims: Sequence[str]) -> None:
-    begun = {path: 2 if path == "/try/held" else 1 for path in [*HELD.values(), NEVER]}
-    installation.wait(lambda: all(stub.count(path) >= count for path, count in begun.items()), lambda: stub.counts("/"))
-    if victims:
-        installation.kill(*victims)
-        installation.revive()
-        installation.wait(
-            lambda: all(stub.count(path) > count for path, count in begun.items()), lambda: stub.counts("/")
-        )

@@ -30,7 +30,6 @@ POISON = "3 worker processes died while they ran this activity; it is not tried 
 def definitions(installation: Installation) -> None:
     installation.register("series", SERIES)
     installation.register("plain", [{"work": visit("/plain")}])
-    installation.register("held", [{"held": visit("/\\($workflow.input.name)")}, {"after": post("/after")}])
     installation.register(
         "poisonous", [{"swallow": {"call": "crash/poison", "with": {"url": '${ .stub + "/poison" }'}}}]
     )
@@ -55,32 +54,52 @@ def _assert_each_went_on_and_never_back(stub: Stub, names: Sequence[str]) -> Non
             assert len(set(stub.keys(path))) == 1, path
 
 
-def test_a_process_that_slept_through_its_lease_commits_nothing_twice(installation: Installation, stub: Stub) -> None:
-    stub.hold("/zombie")
-    instance = installation.start("held", {"stub": stub.url, "name": "zombie"})
-    stub.wait_for("/zombie")
-    installation.signal("compute", signal.SIGSTOP)
+@pytest.mark.parametrize(
+    ("place", "calls"),
+    [("claimed", 1), ("ended", 2), ("saving", 2), ("committed", 1)],
+    ids=["before its call", "after its call", "within its transaction", "after its commit"],
+)
+def test_a_process_that_sleeps_through_its_lease_repeats_nothing_and_commits_nothing_twice(
+    installation: Installation, stub: Stub, place: str, calls: int
+) -> None:
+    stub.calls.clear()
+    instance = str(uuid4())
+    installation.arm(place, "compute", instance, number=signal.SIGSTOP)
+    installation.start("series", {"stub": stub.url, "name": "zombie"}, instance)
+    installation.wait(lambda: installation.is_stopped("compute"), installation.armed)
+
     with installation.another("compute", "second"):
-        stub.wait_for("/zombie", count=2)
-        stub.release("/zombie")
         [ending] = installation.await_end(instance)
-        installation.signal("compute", signal.SIGCONT)
+        installation.send("compute", signal.SIGCONT)
+        installation.wait(lambda: installation.node("compute").held == [])
+    awake = installation.start("series", {"stub": stub.url, "name": "awake"})
+    installation.await_end(awake)
 
-        awake = installation.start("held", {"stub": stub.url, "name": "awake"})
-        installation.await_end(awake)
-        installation.wait(lambda: _beats_again(installation))
-
-    assert stub.count("/zombie") == 2
-    assert len(set(stub.keys("/zombie"))) == 1
     assert [(position, status) for position, status, _, _ in ending.history] == [
-        ("/do/0/held", "completed"),
-        ("/do/1/after", "completed"),
+        ("/do/0/one", "completed"),
+        ("/do/1/two", "completed"),
+        ("/do/2/three", "completed"),
     ]
+    assert stub.counts("/zombie") == {"/zombie/one": calls, "/zombie/two": 1, "/zombie/three": 1}
+    assert len(set(stub.keys("/zombie/one"))) == 1
 
 
-def _beats_again(installation: Installation) -> bool:
-    node = models.Node.objects.get(name__endswith=f"/{installation.pid('compute')}")
-    return bool(node.held == [])
+def test_what_waits_behind_others_in_a_worker_is_held_by_it_and_not_rung_again(
+    installation: Installation, stub: Stub
+) -> None:
+    stub.calls.clear()
+    stub.hold("/plain")
+    strays = {f"stray{number}": child("plain", awaited=False) for number in range(24)}
+    installation.register("crowd", [{"all": {"fork": {"branches": [{name: task} for name, task in strays.items()]}}}])
+
+    crowd = installation.start("crowd", {"stub": stub.url})
+    installation.wait(lambda: len(installation.node("compute").held) == 24, lambda: installation.node("compute").held)
+    begun = stub.count("/plain")
+    stub.release("/plain")
+    installation.wait(lambda: not models.Instance.objects.filter(parent=crowd, ended_at=None).exists())
+
+    assert begun < 24
+    assert stub.count("/plain") == 24
 
 
 def test_an_activity_that_kills_three_workers_faults_its_instance_and_spares_those_of_its_message(
