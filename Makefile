@@ -4,6 +4,10 @@ PYTHON ?= python3
 WORKFLOW ?= examples/hello.yaml
 INPUT ?=
 ARGS ?=
+# Taken as they are, whatever quotes and dollars they have.
+override WORKFLOW := $(value WORKFLOW)
+override INPUT := $(value INPUT)
+export WORKFLOW INPUT
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -20,12 +24,12 @@ help: ## this list
 run dev up order: export LEMLINE_HTTP_PRIVATE_ADDRESSES ?= loopback
 
 run: $(RUNS) ## run a workflow and print its output: WORKFLOW=my.yaml INPUT='{"name": "Ada"}'
-	@$(BIN)/python manage.py lemline workflow run $(WORKFLOW) $(if $(INPUT),--input '$(INPUT)')
+	@$(BIN)/python manage.py lemline workflow run "$$WORKFLOW" $${INPUT:+--input "$$INPUT"}
 
 dev: $(RUNS) ## API, admin, workers and timers in one process on 127.0.0.1, PORT=8080
 	@$(BIN)/python manage.py lemline dev
 
-up: $(RUNS) ## everything on this machine: PostgreSQL, Redis, one process per role, Flower
+up: $(RUNS) ## everything on this machine: PostgreSQL, Redis, one process per role, Flower; PORT=8080 FLOWER_PORT=5555
 	@$(BIN)/python -m lemline_site.services install postgresql redis
 	@$(BIN)/python -m lemline_site.up
 
@@ -63,9 +67,11 @@ $(RUNS): requirements.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
 		{ echo "a venv is needed: install python3-venv, or set PYTHON to a Python >= 3.11" >&2; exit 1; }
 	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python >= 3.11 is needed; set PYTHON")'
+	@echo "installing requirements.txt into $(VENV), once ..." >&2
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $@
 
 $(CHECKS): requirements-dev.txt $(RUNS)
+	@echo "installing requirements-dev.txt into $(VENV), once ..." >&2
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@

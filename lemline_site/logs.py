@@ -7,7 +7,10 @@ from typing import Any
 
 from lemline_site.config.sections import Log
 
-_QUIET = ("amqp", "kombu", "asyncio", "celery.utils.functional", "celery.worker.consumer", "flower", "django.server")
+_QUIET = (
+    "amqp", "kombu", "asyncio", "celery.app.trace", "celery.utils.functional", "celery.worker.consumer",
+    "celery.worker.strategy", "django.server", "flower",
+)  # fmt: skip
 """Of these, what is wrong is enough."""
 
 _OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}

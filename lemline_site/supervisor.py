@@ -82,8 +82,12 @@ class Supervisor:
 
     def say(self, name: str, text: str) -> None:
         """Show a line behind a name."""
+        self.announce(f"{name:<{self._width}} | {text}")
+
+    def announce(self, text: str) -> None:
+        """Show a text of one's own."""
         with self._writing, contextlib.suppress(ValueError, BrokenPipeError):
-            print(f"{name:<{self._width}} | {text}", file=self.output, flush=True)
+            print(text, file=self.output, flush=True)
 
     def _children(self) -> Iterator[_Child]:
         for group in self._groups:
@@ -98,8 +102,12 @@ class Supervisor:
             self._bury(child, now)
 
     def _start(self, child: _Child) -> None:
-        child.process = programs.start(child.program, subprocess.PIPE)
         child.started_at = time.monotonic()
+        if child.program.log is not None:
+            with child.program.log.open("ab") as log:
+                child.process = programs.start(child.program, log)
+            return
+        child.process = programs.start(child.program, subprocess.PIPE)
         threading.Thread(target=self._relay, args=(child.program.name, child.process.stdout), daemon=True).start()
 
     def _bury(self, child: _Child, now: float) -> None:
@@ -111,7 +119,8 @@ class Supervisor:
         child.program.clean_up()
         if now - child.started_at > SETTLED_SECONDS:
             child.pause_seconds = FIRST_PAUSE_SECONDS
-        self.say(child.program.name, f"ended with {_reason(code)}; again in {child.pause_seconds:g} s")
+        where = f" (it wrote to {child.program.log})" if child.program.log else ""
+        self.say(child.program.name, f"ended with {_reason(code)}{where}; again in {child.pause_seconds:g} s")
         child.process, child.start_at = None, now + child.pause_seconds
         child.pause_seconds = min(child.pause_seconds * 2, LONGEST_PAUSE_SECONDS)
 

@@ -15,6 +15,7 @@ keepalive = 15
 # The doors have limits of their own; long ids and filters must get through to them.
 limit_request_line = 8190
 accesslog = None
+loglevel = "warning"
 # It would be put into the home folder, one for all servers of a user.
 control_socket_disable = True
 

@@ -4,9 +4,11 @@ import contextlib
 import logging
 import os
 import threading
+import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from celery.exceptions import SecurityWarning
 from celery.signals import worker_shutting_down
 from django.conf import settings
 
@@ -28,6 +30,9 @@ log = logging.getLogger("lemline.launcher")
 
 ABANDON_SECONDS = 2.0
 """How long activities that were told to stop are waited for: time enough to kill their processes."""
+
+# It warns of running as root because pickled messages could be code; ours are JSON.
+warnings.filterwarnings("ignore", category=SecurityWarning)
 
 
 def main(roles: Sequence[str]) -> int:

@@ -1,15 +1,18 @@
 """A PostgreSQL server in a folder."""
 
+import contextlib
 import secrets
 import shutil
 import signal
 import subprocess
+import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import psutil
 import psycopg2
 
-from lemline_site.services.program import Program, kept_port, own_folder, user_for
+from lemline_site.services.program import LEAVING_SECONDS, NotReadyError, Program, kept_port, own_folder, user_for
 
 NAME = "lemline"
 """Of the database and of its owner."""
@@ -48,6 +51,7 @@ def postgresql(folder: Path, *, is_durable: bool = True) -> Program:
     data = folder / "data"
     if not (data / "PG_VERSION").is_file():
         _make(data, user)
+    _await_predecessor(data / "postmaster.pid")
     password = (folder / "password").read_text("ascii")
     url = f"postgresql://{NAME}:{password}@127.0.0.1:{port}/{NAME}"
     options = _TUNED | ({} if is_durable else _FORGETFUL)
@@ -62,6 +66,7 @@ def postgresql(folder: Path, *, is_durable: bool = True) -> Program:
         url=url,
         user=user,
         folder=folder,
+        log=folder / "log",
         # Fast shutdown; SIGTERM would wait for every client to leave.
         stop_signal=signal.SIGINT,
         is_ready=lambda: _is_ready(url),
@@ -75,6 +80,28 @@ def binary(name: str) -> str:
     if path is None:
         raise FileNotFoundError(f"{name} is missing: install PostgreSQL, or set DATABASE_URL")
     return path
+
+
+def _await_predecessor(note: Path) -> None:
+    """Wait for a server that is on its way out, and forget one that died.
+
+    PostgreSQL itself takes any process with the noted id for a server that runs: a dead one that nobody has
+    buried too, which in a container may stay so for ever.
+    """
+    deadline = time.monotonic() + LEAVING_SECONDS
+    while server := _noted(note):
+        if server.status() == psutil.STATUS_ZOMBIE or server.name() != "postgres":
+            note.unlink(missing_ok=True)
+        elif time.monotonic() > deadline:
+            raise NotReadyError(f"another PostgreSQL, process {server.pid}, runs on {note.parent}")
+        else:
+            time.sleep(0.05)
+
+
+def _noted(note: Path) -> psutil.Process | None:
+    with contextlib.suppress(FileNotFoundError, IndexError, ValueError, psutil.NoSuchProcess):
+        return psutil.Process(int(note.read_text("ascii", "replace").split()[0]))
+    return None
 
 
 def _make(data: Path, user: str | None) -> None:

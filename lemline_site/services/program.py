@@ -14,6 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+LEAVING_SECONDS = 5.0
+"""How long a server takes to end, at most, once it was told to."""
+
 _SET_PARENT_DEATH_SIGNAL = 1
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -35,6 +38,9 @@ class Program:
 
     folder: Path | None = None
     """Its working folder."""
+
+    log: Path | None = None
+    """A file for what it writes, where that is of interest only when it fails."""
 
     stop_signal: signal.Signals = signal.SIGTERM
     is_ready: Callable[[], bool] = lambda: True
@@ -75,7 +81,7 @@ def wait_until_ready(program: Program, process: "subprocess.Popen[bytes]", timeo
     deadline = time.monotonic() + timeout_seconds
     while not _is_ready(program):
         if process.poll() is not None:
-            raise NotReadyError(f"{program.name} ended with {process.returncode}")
+            raise NotReadyError(f"{program.name} ended with {process.returncode}{_last_lines(program.log)}")
         if time.monotonic() > deadline:
             raise NotReadyError(f"{program.name} did not answer within {timeout_seconds:g} s")
         time.sleep(0.05)
@@ -119,14 +125,23 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def is_taken(port: int, host: str = "127.0.0.1") -> bool:
+    """Return whether somebody listens on a port."""
+    with socket.socket() as probe:
+        return probe.connect_ex((host, port)) == 0
+
+
 def kept_port(folder: Path) -> int:
     """Return the port that this folder's service had last time, if it is free; else a new one, kept for the next."""
     note = folder / "port"
     if note.is_file():
         port = int(note.read_text())
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) != 0:
-                return port
+        # A predecessor may be on its way out: two servers on one folder would spoil each other's files.
+        deadline = time.monotonic() + LEAVING_SECONDS
+        while is_taken(port) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        if not is_taken(port):
+            return port
     port = free_port()
     note.write_text(str(port))
     return port
@@ -152,6 +167,13 @@ def user_for(*names: str) -> str | None:
         return None
     known = {entry.pw_name for entry in pwd.getpwall()}
     return next((name for name in (*names, "nobody") if name in known), None)
+
+
+def _last_lines(log: Path | None, count: int = 5) -> str:
+    if log is None or not log.is_file():
+        return ""
+    lines = log.read_text(errors="replace").splitlines()[-count:]
+    return "\n".join([f"; {log} ends with", *(f"  {line}" for line in lines)])
 
 
 def _is_ready(program: Program) -> bool:

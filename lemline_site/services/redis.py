@@ -29,6 +29,7 @@ def redis(folder: Path, *, is_durable: bool = True) -> Program:
         command=(path, "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder), *flags),
         url=url,
         folder=folder,
+        log=folder / "log",
         is_ready=lambda: _answers(url),
     )
 

@@ -53,6 +53,8 @@ class Process:
         self.presence = Presence(name=f"{settings.LEMLINE_NODE}/{roles or 'door'}/{os.getpid()}", roles=roles)
         self.workers = workers = connect(self.presence)
         self.clock = DatabaseClock()
+        # Doors have no heartbeat of their own, and ask all the same who lives.
+        self.presence.horizon = lambda: self.clock.now() - config.execution.lease
         self.records = records or make_records()
         self.definitions = Definitions(config.cache.workflow_definitions.max_size)
         self.secrets: Secrets = ProvidedSecrets(config.secrets.directory, config.secrets.env_prefix)
