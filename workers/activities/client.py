@@ -143,8 +143,9 @@ class HttpClient:
         if ":" in host or host.replace(".", "").isdigit():
             self._guard(limits).check(host, host)
         async with self._session(limits).request(
-            request.method, request.url, headers=request.headers, data=request.body, allow_redirects=False
-        ) as answer:
+            request.method, request.url, headers=request.headers, data=request.body, allow_redirects=False,
+            skip_auto_headers=("Content-Type",),
+        ) as answer:  # fmt: skip
             body = await _read(answer, limits.response_bytes)
             return Response(status=answer.status, headers=answer.headers, body=body, request=request)
 

@@ -10,6 +10,9 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+"""Addresses that a gateway translates to the IPv4 address in their last bits (RFC 6052)."""
+
 
 class ForbiddenAddressError(OSError):
     """The name leads to an address that workflows may not reach."""
@@ -55,6 +58,8 @@ class Guard:
 def _plain(address: Address) -> Address:
     """Return the IPv4 address that an IPv6 one may wrap."""
     if isinstance(address, ipaddress.IPv6Address):
+        if address in _NAT64:
+            return ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
         return address.ipv4_mapped or address.sixtofour or address
     return address
 
