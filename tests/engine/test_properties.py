@@ -81,6 +81,22 @@ def test_facts_that_come_again_or_late_change_nothing(definition, choices):
 
 
 @some
+@given(definitions(), st.data())
+def test_at_every_moment_an_earlier_fact_or_one_for_a_later_wait_changes_nothing(definition, choices):
+    played = play(definition, choices)
+
+    state = new_state(instance_id="i-1", input={"n": 0}, seal="s3al")
+    for number, fact in enumerate(played.facts):
+        state = advance(definition, state, fact).state
+        foreign = played.facts[: number + 1] + [
+            later for later in played.facts[number + 1 :] if getattr(later, "wait_id", None) not in state.waits
+        ]
+        stray = choices.draw(st.sampled_from(foreign))
+        assert not advance(definition, state, stray).changed
+    assert hash_of(state) == hash_of(played.state)
+
+
+@some
 @given(definitions())
 def test_each_fact_doubled_at_once_gives_the_same_end(definition):
     played = play(definition)
