@@ -33,7 +33,7 @@ up: $(RUNS) ## everything on this machine: PostgreSQL, Redis, one process per ro
 	@$(BIN)/python -m lemline_site.services install postgresql redis
 	@$(BIN)/python -m lemline_site.up
 
-order: $(RUNS) ## the order example against its own shop: ARGS="--decline-cards 2 --no-stock"
+order: $(RUNS) ## the order example against its own shop: ARGS="--failing-charges 2 --sold-out cable"
 	@$(BIN)/python -m examples.order $(ARGS)
 
 test: $(CHECKS) ## all tests, on services of their own: ARGS="tests/engine -k retry"

@@ -140,7 +140,7 @@ def _welcome(supervisor: Supervisor, config: Config, made: Credentials) -> None:
     urls = {"DATABASE_URL": config.database.url, "BROKER_URL": config.messaging.url, "CACHE_URL": config.cache.url}
     supervisor.announce(
         f"\n  API      {url}/api/v1        key       {made.api_key}\n"
-        f"  Docs     {url}/api/v1/docs\n"
+        f"  Docs     {url}/api/v1/docs   once logged in\n"
         f"  Admin    {url}/admin/        admin     {made.password}\n"
         f"  Flower   {flower:<30}admin     {made.password}\n\n"
         "  For manage.py in another shell:\n"

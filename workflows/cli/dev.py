@@ -71,7 +71,7 @@ def _alone(path: Path) -> Iterator[None]:
 def _welcome(url: str, password: str, key: str) -> str:
     return (
         f"\n  API      {url}/api/v1        key       {key}\n"
-        f"  Docs     {url}/api/v1/docs\n"
+        f"  Docs     {url}/api/v1/docs   once logged in\n"
         f"  Admin    {url}/admin/        admin     {password}\n"
         f"  Health   {url}/health\n\n"
         f"  curl -H 'Authorization: Bearer {key}' {url}/api/v1/workflows\n\n"
