@@ -86,7 +86,8 @@ def short(error: ActivityError) -> tuple[str, int]:
 
 def played(text: str, given: object = None, *, seconds: float = 30) -> InstanceView:
     """Run a workflow to its end, with real activities, in memory."""
-    return run_file((HEADER + text).encode(), jsontext.encode({} if given is None else given), seconds)
+    whole = text if text.startswith("document:") else HEADER + text
+    return run_file(whole.encode(), jsontext.encode({} if given is None else given), seconds)
 
 
 def result_of(view: InstanceView) -> Any:
