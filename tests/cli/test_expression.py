@@ -53,3 +53,9 @@ def test_an_expression_that_fails_says_why(lemline: Lemline, arguments: tuple[st
 
 def test_the_environment_is_out_of_reach(lemline: Lemline):
     assert lemline("expression", "[env, $ENV]").out.replace("\n", "").replace(" ", "") == "[{},{}]"
+
+
+def test_an_expression_that_may_not_end_runs_in_a_helper_as_it_would_in_a_worker(lemline: Lemline):
+    done = lemline("expression", "[range(2000)] | length", "null")
+
+    assert (done.code, done.json) == (Exit.OK, 2000)

@@ -1,6 +1,8 @@
 """`expression EXPR JSON`, also `debug expression`: what a runtime expression makes of a value."""
 
 import argparse
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from workflows.cli.areas import Area, Areas, add_verb
 from workflows.cli.exits import CommandError, Exit
@@ -8,6 +10,9 @@ from workflows.cli.inputs import read_file
 from workflows.cli.output import Output
 from workflows.dsl import jsontext
 from workflows.dsl.jsontext import Json
+
+if TYPE_CHECKING:
+    from workflows.dsl.expression import Expression
 
 
 def add(areas: "Areas[argparse.ArgumentParser]") -> None:
@@ -23,10 +28,7 @@ def add(areas: "Areas[argparse.ArgumentParser]") -> None:
 
 def _evaluate(options: argparse.Namespace, output: Output) -> int:
     """Evaluate a jq expression as a workflow would, and print its result."""
-    import time
-
     from workflows.dsl import expression
-    from workflows.engine import expressions
     from workflows.engine.problems import ProblemError
 
     text = read_file("-") if options.value == "-" else options.value
@@ -34,7 +36,7 @@ def _evaluate(options: argparse.Namespace, output: Output) -> int:
     try:
         program = expression.parse_expression(options.expression)
         expression.check(program)
-        result = expressions.evaluate(program, _json(text, "the value"), {"now": time.time(), **variables})
+        result = _result(program, _json(text, "the value"), variables)
     except expression.ExpressionSyntaxError as error:
         hint = f" ({error.hint})" if error.hint else ""
         raise CommandError(f"{error.message}{hint}", Exit.VALIDATION) from error
@@ -42,6 +44,19 @@ def _evaluate(options: argparse.Namespace, output: Output) -> int:
         raise CommandError(error.problem.detail or error.problem.type, Exit.EXECUTION) from error
     output.value(result)
     return Exit.OK
+
+
+def _result(program: "Expression", value: Json, variables: Mapping[str, Json]) -> Json:
+    import time
+
+    from workflows.engine import expressions
+    from workflows.runtime.jq_sandbox import open_sandbox
+
+    sandbox = open_sandbox()
+    try:
+        return expressions.evaluate(program, value, {"now": time.time(), **variables})
+    finally:
+        sandbox.close()
 
 
 def _variable(item: str) -> tuple[str, Json]:

@@ -12,6 +12,11 @@ import time
 from pathlib import Path
 from typing import IO
 
+from django.conf import settings
+
+from workflows.engine.expressions import set_sandbox
+from workflows.engine.scope import DATA_LIMIT_BYTES
+
 _WORKER = Path(__file__).with_name("jq_worker.py")
 _PIECE = 1 << 16
 
@@ -20,6 +25,15 @@ START_SECONDS = 30.0
 
 _OUT_OF_MEMORY = frozenset({1, -signal.SIGABRT, -signal.SIGSEGV, -signal.SIGBUS})
 """How a helper ends when it gets no more memory: by Python, by jq, or by the system."""
+
+
+def open_sandbox() -> "JqSandbox":
+    """Give this process its helpers, as they are configured."""
+    limits = settings.LEMLINE.expressions
+    sandbox = JqSandbox(limits.helpers, limits.timeout.total_seconds(), limits.memory, DATA_LIMIT_BYTES)
+    # jq reads `~/.jq` into every program; only the helpers are kept from it.
+    set_sandbox(sandbox, everything=(Path.home() / ".jq").exists())
+    return sandbox
 
 
 class JqSandbox:

@@ -5,15 +5,12 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 from django.conf import settings
 from django.db import connection
 from django.utils.module_loading import import_string
 
 from workflows import models
-from workflows.engine.expressions import set_sandbox
-from workflows.engine.scope import DATA_LIMIT_BYTES
 from workflows.runtime.children import Children, Find
 from workflows.runtime.clock import DatabaseClock
 from workflows.runtime.cluster import Presence
@@ -21,7 +18,7 @@ from workflows.runtime.consequences import Consequences
 from workflows.runtime.definitions import Definitions
 from workflows.runtime.endings import Endings
 from workflows.runtime.history_policy import HistoryPolicy
-from workflows.runtime.jq_sandbox import JqSandbox
+from workflows.runtime.jq_sandbox import open_sandbox
 from workflows.runtime.ports import Secrets, Workers
 from workflows.runtime.postgres import PostgresRecords
 from workflows.runtime.records import Records
@@ -72,10 +69,7 @@ class Process:
         self.stepper.consequences = Consequences(
             self.records, workers, self.clock, self.children, self.endings, self.stepper.submit
         )
-        limits = config.expressions
-        # jq reads `~/.jq` into every program; only the helpers are kept from it.
-        self.sandbox = JqSandbox(limits.helpers, limits.timeout.total_seconds(), limits.memory, DATA_LIMIT_BYTES)
-        set_sandbox(self.sandbox, everything=(Path.home() / ".jq").exists())
+        self.sandbox = open_sandbox()
         self._latest: dict[tuple[str, str, str], tuple[float, models.Definition | None]] = {}
 
     @property
