@@ -172,11 +172,12 @@ class Stepper:
         """Take what has arrived, waiting only when there is nothing at all. Never raises."""
         works = self._drain()
         ready = [work for work in works if work.skipped < PATIENCE]
+        # Before any is taken: one that is passed over now comes again with the next turn.
+        stuck = [work for work in works if work.skipped >= PATIENCE]
         if ready:
             self.take(ready)
-        for work in works:
-            if work.skipped >= PATIENCE:
-                self.take([work], wait=True)
+        for work in stuck:
+            self.take([work], wait=True)
 
     def _drain(self) -> list[Work]:
         """Return one work per instance."""
