@@ -16,7 +16,7 @@ from tests.crash.waiting import wait_until
 from tests.doors import ECHO, SLEEPER, text_of
 
 ROOT = Path(__file__).parents[2]
-PATIENCE_SECONDS = 30
+PATIENCE_SECONDS = 60
 
 Start = Callable[..., "subprocess.Popen[str]"]
 

@@ -52,7 +52,7 @@ def test_a_port_that_is_taken_is_named_before_anything_starts(up: Up, tmp_path: 
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         process = up(**{variable: str(port)})
-        said, _ = process.communicate(timeout=30)
+        said, _ = process.communicate(timeout=60)
 
     assert process.returncode == 3
     assert said == f"make up: port {port} is taken; choose another: {variable}={port + 1} make up\n"
@@ -65,7 +65,7 @@ def test_a_second_one_in_a_folder_is_told_about_the_first(up: Up, tmp_path: Path
         lock.flush()
         fcntl.flock(lock, fcntl.LOCK_EX)
         process = up()
-        said, _ = process.communicate(timeout=30)
+        said, _ = process.communicate(timeout=60)
 
     assert process.returncode == 3
     assert said == "make up: it runs in this folder already, as process 4711\n"
