@@ -181,7 +181,7 @@ class Installation:
         try:
             with urllib.request.urlopen(request, timeout=30) as answer:
                 return json.load(answer)
-        except http.client.HTTPException as error:
+        except (http.client.HTTPException, ValueError) as error:
             raise ConnectionError(f"{method} {path} was cut off") from error
         except urllib.error.HTTPError as error:
             with error:

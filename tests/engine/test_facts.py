@@ -116,13 +116,14 @@ def test_a_lost_ring_is_rung_again_with_the_same_bytes():
     assert not played.apply(ActivityLost(at=later, wait_id=first.wait_id, ring=1)).changed
 
 
-def test_an_activity_that_a_process_died_with_is_rung_as_a_suspect():
+def test_an_activity_that_two_processes_died_with_is_rung_as_a_suspect():
     played = run(ONE)
     wait_id = played.request("work").wait_id
 
-    (again,) = played.apply(ActivityLost(at=START, wait_id=wait_id, ring=1, blamed=True)).commands
+    (second,) = played.apply(ActivityLost(at=START, wait_id=wait_id, ring=1, blamed=True)).commands
+    (third,) = played.apply(ActivityLost(at=START, wait_id=wait_id, ring=2, blamed=True)).commands
 
-    assert again.suspect
+    assert (second.suspect, third.suspect) == (False, True)
 
 
 def test_after_three_deaths_the_instance_is_given_up_whatever_would_catch_it():

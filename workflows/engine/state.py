@@ -23,6 +23,10 @@ FINAL: frozenset[str] = frozenset({"cancelled", "faulted", "completed"})
 WORK: frozenset[str] = frozenset({"activity", "child", "continue"})
 """Kinds of wait that somebody must be rung for; the others are answered by time or by events."""
 
+SUSPECT_FROM = 2
+"""Deaths from which on an activity is run alone. After the first, whatever its cause, all that was in hand would be, one
+after the other."""
+
 
 class Loop(msgspec.Struct, frozen=True, array_like=True, tag="loop"):
     """A `for` between two items."""
@@ -126,7 +130,7 @@ class Wait(msgspec.Struct, frozen=True, array_like=True):
         """Return the command that asks for this again: the same but for ring, stamp and suspicion."""
         command = decode_command(self.request)
         if isinstance(command, RunActivity):
-            command = msgspec.structs.replace(command, suspect=self.deaths > 0)
+            command = msgspec.structs.replace(command, suspect=self.deaths >= SUSPECT_FROM)
         return msgspec.structs.replace(command, ring=self.ring, rung_at=self.rung_at)
 
 
