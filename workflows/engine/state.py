@@ -24,8 +24,9 @@ WORK: frozenset[str] = frozenset({"activity", "child", "continue"})
 """Kinds of wait that somebody must be rung for; the others are answered by time or by events."""
 
 SUSPECT_FROM = 2
-"""Deaths from which on an activity is run alone. After the first, whatever its cause, all that was in hand would be, one
-after the other."""
+"""Deaths from which on an activity is run alone. After the first, whatever killed the process, all that it had in hand
+would be run one after the other.
+"""
 
 
 class Loop(msgspec.Struct, frozen=True, array_like=True, tag="loop"):
