@@ -87,11 +87,12 @@ class Heartbeat:
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
         self._started_at = clock.now()
+        self._is_heard = False
         presence.horizon = lambda: clock.now() - self._lease
 
     def start(self) -> None:
         """Write the first heartbeat, then go on beside."""
-        self.beat()
+        self._is_heard = self.beat()
         self._thread.start()
 
     def stop(self) -> None:
@@ -105,10 +106,9 @@ class Heartbeat:
 
     def _run(self) -> None:
         third = self._lease.total_seconds() / 3
-        pause = third
-        while not self._stopped.wait(pause):
-            # Once the database is back, others must hear of us before they give up what we hold.
-            pause = third if self.beat() else min(third, AGAIN_SECONDS)
+        # Once the database is back, others must hear of us before they give up what we hold.
+        while not self._stopped.wait(third if self._is_heard else min(third, AGAIN_SECONDS)):
+            self._is_heard = self.beat()
 
     def beat(self) -> bool:
         """Write what this process does, learn who lives, and stop what nobody waits for any more. Never raises.
@@ -159,8 +159,8 @@ class Heartbeat:
 
 
 def open_waits(rows: Iterable[Row]) -> set[tuple[str, str]]:
-    """Return instance and wait of everything that is open in these checkpoints."""
-    states = (decode_state(row.state, row.input) for row in rows)
+    """Return instance and wait of everything that is open in these checkpoints. Nothing is in a buried one."""
+    states = (decode_state(row.state, row.input) for row in rows if not row.parked)
     return {(state.instance_id, wait) for state in states for wait in state.waits}
 
 

@@ -47,7 +47,8 @@ class Process:
         find: Find | None = None,
     ) -> None:
         config = settings.LEMLINE
-        self.presence = Presence(name=f"{settings.LEMLINE_NODE}/{roles or 'door'}/{os.getpid()}", roles=roles)
+        name = f"{settings.LEMLINE_NODE[:200]}/{roles or 'door'}/{os.getpid()}"
+        self.presence = Presence(name=name, roles=roles)
         self.workers = workers = connect(self.presence)
         self.clock = DatabaseClock()
         # Doors have no heartbeat of their own, and ask all the same who lives.
