@@ -37,6 +37,9 @@ class Crew:
 
     def __init__(self, limit: int) -> None:
         self._helpers = ThreadPoolExecutor(limit, thread_name_prefix="helper")
+        self._free = threading.Semaphore(limit)
+        """Helpers without work. None is asked for while all of them are busy: requests would pile up."""
+
         self._batches: set[_Batch] = set()
         self._lock = threading.Lock()
         self._busy = threading.Event()
@@ -69,4 +72,11 @@ class Crew:
                 ]
             for batch in slow:
                 batch.since = time.monotonic()
-                self._helpers.submit(batch.run)
+                if self._free.acquire(blocking=False):
+                    self._helpers.submit(self._help, batch)
+
+    def _help(self, batch: _Batch) -> None:
+        try:
+            batch.run()
+        finally:
+            self._free.release()

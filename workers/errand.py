@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Protocol
 
-from workers.activities import ActivityCall, ActivityError, ActivityResult, Cancellation, find_activity, functions
+from workers.activities import ActivityCall, ActivityResult, Cancellation, find_activity, functions
 from workers.activities.calls import failure
 from workers.loop import Loop
 from workers.message import Item
@@ -159,8 +159,9 @@ class Errand:
             ended, self._ended = self._ended, True
         if ended:
             return
-        unknown = self.cancelled.is_set() and isinstance(result, ActivityError) and not result.answered
-        if unknown and (self._home.is_closing or self.begun_at is None):
+        # Told to stop for somebody else to run it, an activity fails in whatever way it likes.
+        stopped = self.cancelled.is_set() and not isinstance(result, ActivityResult)
+        if stopped and (self._home.is_closing or self.begun_at is None):
             self._home.release(self)
             self.bundle.count_down(returned=self._home.is_closing)
         else:

@@ -74,7 +74,7 @@ class KombuPublisher:
             with app.producer_or_acquire() as producer:
                 for message in messages:
                     self._send(producer, message)
-        except (OperationalError, OSError) as error:
+        except (OperationalError, OSError, *_broker_errors()) as error:
             raise DispatchError(str(error)) from error
         return {}
 
@@ -104,6 +104,12 @@ class KombuPublisher:
 
 def _declared(queue: Queue, channel: Any) -> Any:
     return queue(channel).queue_declare()
+
+
+def _broker_errors() -> tuple[type[Exception], ...]:
+    """Return what the broker's own library raises, for refusals and for connections that break."""
+    connection: Any = app.connection_for_write()
+    return (*connection.connection_errors, *connection.channel_errors)
 
 
 class RedisPublisher:
