@@ -7,6 +7,7 @@ A process of its own: `python v8.py MEBIBYTES SCRIPT ARGUMENT...`.
 import json
 import os
 import sys
+import traceback
 from pathlib import Path
 from typing import TextIO
 
@@ -56,5 +57,18 @@ def _write(stream: TextIO, text: str) -> None:
     stream.buffer.write(text.encode("utf-8", "replace"))
 
 
+def _leave() -> None:
+    """End at once: the engine's own clearing up may wait for ever after a script that took too much memory."""
+    code = 1
+    try:
+        code = main()
+    except Exception:  # noqa: BLE001  (told as any script's end with an error is)
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    _leave()
