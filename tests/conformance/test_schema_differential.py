@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import jsonschema_rs
+import pytest
 
 from tests.spec import ROOT, SPEC, files, needs_spec
 from workflows.dsl import DefinitionError, parse
@@ -21,11 +22,11 @@ MUTATIONS = 3000
 
 STRICTER = {
     "S1 names point somewhere": r"there is no (task|timeout|retry|error|function|authentication|catalog)",
-    "S2 expressions are jq": r"is not jq|is never closed|are not evaluated here",
+    "S2 expressions are jq": r"is not jq|is never closed|is not closed|are not evaluated here",
     "S3 task names are unique in their list": r"in this list already",
     "S4 members are known": r"has no member",
     "S5 methods are those of HTTP": r"is no HTTP method",
-    "S6 JSON Schemas are objects": r"a JSON Schema is an object",
+    "S6 JSON Schemas are JSON Schemas": r"a JSON Schema is an object|is no JSON Schema",
     "S7 a schedule says one thing": r"a schedule says one of",
     "S8 an emitted event has source and type": r"emit.event lacks 'with'|a CloudEvent lacks",
     "S9 spans have a length that is not negative": r"not negative|differ in length|too long",
@@ -86,6 +87,40 @@ def mutations() -> Iterator[Any]:
 
 def named(text: str, differences: dict[str, str]) -> str | None:
     return next((name for name, pattern in differences.items() if re.search(pattern, text)), None)
+
+
+HEAD = "document: {dsl: 1.0.3, namespace: t, name: n, version: 1.0.0}\n"
+TASKS = "do: [{a: {set: {x: 1}}}]"
+EXAMPLES = {
+    "S1": HEAD + "do: [{a: {set: {x: 1}, then: nowhere}}]",
+    "S2": HEAD + "do: [{a: {set: {x: '${ .a b }'}}}]",
+    "S3": HEAD + "do: [{a: {set: {x: 1}}}, {a: {set: {x: 2}}}]",
+    "S4": HEAD + "extra: 1\n" + TASKS,
+    "S5": HEAD + "do: [{a: {call: http, with: {method: fetch, endpoint: 'http://x'}}}]",
+    "S6": HEAD + "input: {schema: {document: {type: strng}}}\n" + TASKS,
+    "S7": HEAD + "schedule: {every: PT1S, cron: '* * * * *'}\n" + TASKS,
+    "S8": HEAD + "do: [{a: {emit: {event: {}}}}]",
+    "S9": HEAD + "do: [{a: {wait: P1Y}}]",
+    "S10": HEAD + "do: [{a: {try: [], catch: {retry: {limit: {attempt: {count: -1}}}}}}]",
+    "S11": HEAD.replace("1.0.3", "0.9.0") + TASKS,
+    "S12": HEAD + "do: [{a: {switch: [{b: {then: end}}, {c: {then: end}}]}}]",
+    "S13": HEAD + f"do: [{{{'n' * 1020}: {{set: {{x: 1}}}}}}]",
+}
+"""A document for each difference: the schema takes it, the reader refuses it for this reason alone."""
+
+
+def test_there_is_an_example_of_each_difference():
+    assert list(EXAMPLES) == [name.partition(" ")[0] for name in STRICTER]
+
+
+@needs_spec
+@pytest.mark.parametrize("name", STRICTER)
+def test_the_reader_refuses_what_the_schema_takes_for_one_named_reason(name: str):
+    value = load(EXAMPLES[name.partition(" ")[0]])
+    schema = jsonschema_rs.validator_for(load((SPEC / "schema" / "workflow.yaml").read_text("utf-8")))
+
+    assert schema.is_valid(value)
+    assert {named(message, STRICTER) for message in verdict(value)} == {name}
 
 
 @needs_spec

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from workflows.dsl.jq_batches import broken
-from workflows.dsl.jq_programs import free_variables
+from workflows.dsl.jq_programs import LENGTH_LIMIT, free_variables
 from workflows.dsl.jq_tokens import Token, UnterminatedError, closing, everything, tokens
 from workflows.dsl.jsontext import Json
 
@@ -152,9 +152,15 @@ def _parts(text: str) -> tuple[str | Expression, ...]:
 
 
 def _end(text: str, start: int) -> int:
+    """Return where an expression ends. A longer one would be refused anyway."""
+    limit = start + LENGTH_LIMIT + 2
     try:
-        return closing(text, start)
+        return closing(text if len(text) <= limit else text[:limit], start)
     except UnterminatedError as error:
+        if len(text) > limit:
+            raise ExpressionSyntaxError(
+                f"`${{` is not closed within {LENGTH_LIMIT} characters in {_short(text)}"
+            ) from error
         raise ExpressionSyntaxError(f"`${{` is never closed in {_short(text)}: {error}") from error
 
 
@@ -255,7 +261,7 @@ def _hint(text: str, message: str) -> str:
 def _reason(text: str, message: str) -> str:
     """Return jq's first line, without the place: it counts the lines of the wrapper."""
     first = message.partition("\n")[0].removeprefix("jq: error: ")
-    reason = re.sub(r"(, expecting [^,]*)? at <top-level>.*", "", first)
+    reason = re.sub(r"(, expecting .*)? at <top-level>.*", "", first)
     return reason if ")" in text else reason.replace("unexpected ')'", "it ends too early")
 
 

@@ -22,7 +22,7 @@ from workflows.dsl.model import (
 from workflows.dsl.position import below
 from workflows.dsl.shapes import Context
 from workflows.dsl.tasks import task, task_list
-from workflows.dsl.yamltext import read
+from workflows.dsl.yamltext import SIZE_LIMIT, read
 
 LIMIT_BYTES = 1024 * 1024
 
@@ -63,7 +63,7 @@ def parse(
 
     Source: DSL reference 1.0.3; docs/dsl.md says how its open places are read.
     """
-    source = read(text, limit_bytes)
+    source = read(text, limit_bytes, SIZE_LIMIT)
     issues = Issues(source.place, strict=strict)
     document = _Document(issues, source.value)
     definition = document.read(text)

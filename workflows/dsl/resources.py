@@ -3,6 +3,8 @@
 import re
 from collections.abc import Mapping
 
+import jsonschema_rs
+
 from workflows.dsl.expression import Expression, Literal, Template
 from workflows.dsl.issues import did_you_mean
 from workflows.dsl.jsontext import Json, encode
@@ -181,7 +183,21 @@ def schema(context: Context, value: Json, pointer: str) -> Schema:
     document = inner.get("document")
     if not isinstance(document, dict | bool) and "document" in inner and format_ == "json":
         context.issues.error(below(pointer, "document"), f"a JSON Schema is an object, not {kind_of(document)}")
+    elif isinstance(document, dict) and format_ == "json" and (mistake := _mistake_in(document)):
+        context.issues.error(below(pointer, "document"), f"this is no JSON Schema: {mistake}")
     return Schema(format=format_, document=document)
+
+
+def _mistake_in(document: Json) -> str:
+    """Return what its metaschema says against a schema; nothing when that is not at hand."""
+    try:
+        jsonschema_rs.meta.validate(document)
+    except jsonschema_rs.ValidationError as error:
+        path = "".join(f"/{part}" for part in error.instance_path)
+        return f"{path}: {error.message[:200]}".removeprefix(": ")
+    except (ValueError, TypeError, jsonschema_rs.ReferencingError):
+        return ""
+    return ""
 
 
 def _shape(context: Context, value: Json, pointer: str, what: str, verb: str) -> tuple[Schema | None, Template | None]:

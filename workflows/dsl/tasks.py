@@ -3,10 +3,10 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from workflows.dsl import events, resources, shapes
+from workflows.dsl import events, policies, resources, shapes
 from workflows.dsl.calls import CALLS, RUNS, call_arguments, run_arguments
 from workflows.dsl.dialect import official
-from workflows.dsl.expression import Expression, Literal, Template
+from workflows.dsl.expression import Expression, Literal
 from workflows.dsl.issues import did_you_mean
 from workflows.dsl.jsontext import Json
 from workflows.dsl.model import (
@@ -20,7 +20,6 @@ from workflows.dsl.model import (
     ListenTask,
     NothingTask,
     RaiseTask,
-    RetryPolicy,
     RunTask,
     SetTask,
     SwitchCase,
@@ -49,9 +48,7 @@ def task_list(context: Context, value: Json, pointer: str) -> TaskList:
     for index, item in enumerate(shapes.items(context, value, pointer, "a list of tasks")):
         place = below(pointer, index)
         if not isinstance(item, dict) or len(item) != 1:
-            count = f"one with {len(item)}" if isinstance(item, dict) else shapes.kind_of(item)
-            hint = "begin each task with its own dash" if isinstance(item, dict) and len(item) > 1 else "- name: {...}"
-            context.issues.error(place, f"an item is an object with one task, not {count}", hint)
+            _complain_item(context, item, place)
             continue
         [(name, body)] = item.items()
         _check_name(context, name, below(place, name))
@@ -63,6 +60,18 @@ def task_list(context: Context, value: Json, pointer: str) -> TaskList:
     for each in tasks:
         _check_targets(context, each, tasks)
     return tasks
+
+
+def _complain_item(context: Context, item: Json, pointer: str) -> None:
+    count, hint = shapes.kind_of(item), "- name: {...}"
+    if isinstance(item, dict):
+        count = f"one with {len(item)}"
+        own = [key for key in item if key in _READERS or key in _SHARED]
+        if own:
+            hint = f"indent {own[0]!r} below the name of its task"
+        elif item:
+            hint = "begin each task with its own dash"
+    context.issues.error(pointer, f"an item is an object with one task, not {count}", hint)
 
 
 def _then(context: Context, value: Json, pointer: str) -> str:
@@ -103,14 +112,14 @@ def task(context: Context, name: str, body: Json, pointer: str) -> Task:
     if "for" in words:
         words.remove("do") if "do" in words else None
     if len(words) != 1:
-        _complain(context, body, words, pointer)
+        _complain(context, name, body, words, pointer)
         return NothingTask(name=name, position=pointer, source=body)
     reader, own = _READERS[words[0]]
     shapes.members(context, body, pointer, f"a {words[0]} task", (*own, *_SHARED))
     return reader(context, body, pointer, _shared(context, name, body, pointer))
 
 
-def _complain(context: Context, body: dict[str, Json], words: list[str], pointer: str) -> None:
+def _complain(context: Context, name: str, body: dict[str, Json], words: list[str], pointer: str) -> None:
     if words:
         context.issues.error(
             pointer, f"a task does one thing, not {' and '.join(words)}", "make tasks of their own of them"
@@ -118,6 +127,8 @@ def _complain(context: Context, body: dict[str, Json], words: list[str], pointer
         return
     unknown = [key for key in body if key not in _SHARED]
     hint = did_you_mean(unknown[0], _READERS) if unknown else f"one of {', '.join(_READERS)}"
+    if name in _READERS:
+        hint = f"a task begins with its name: - name: {{{name}: ...}}"
     what = f"{unknown[0]!r} is no task" if unknown else "nothing says what the task does"
     context.issues.error(below(pointer, unknown[0]) if unknown else pointer, what, hint)
 
@@ -231,7 +242,7 @@ def _raise(context: Context, body: dict[str, Json], pointer: str, shared: dict[s
     is_missing = isinstance(inner.get("error"), str) and inner["error"] not in context.section("errors")
     error = shapes.members(context, found, where, "an error", known, () if is_missing else ("type", "status"))
     status = error.get("status", 500)
-    _check_status(context, status, below(where, "status"))
+    policies.check_status(context, status, below(where, "status"))
     for key in ("type", "title", "detail", "instance"):
         if key in error:
             shapes.text(context, error[key], below(where, key), key)
@@ -317,102 +328,13 @@ def _catch(context: Context, value: Json, pointer: str) -> Catch:
         return shapes.expression(context, inner[key], below(pointer, key), key) if key in inner else None
 
     return Catch(
-        errors=_errors(context, inner["errors"], below(pointer, "errors")) if "errors" in inner else None,
+        errors=policies.error_filter(context, inner["errors"], below(pointer, "errors")) if "errors" in inner else None,
         as_=shapes.text(context, inner.get("as", "error"), below(pointer, "as"), "as"),
         when=optional("when"),
         except_when=optional("exceptWhen"),
-        retry=_retry(context, inner["retry"], below(pointer, "retry")) if "retry" in inner else None,
+        retry=policies.retry_policy(context, inner["retry"], below(pointer, "retry")) if "retry" in inner else None,
         do=task_list(context, inner["do"], below(pointer, "do")) if "do" in inner else None,
     )
-
-
-def _errors(context: Context, value: Json, pointer: str) -> Mapping[str, Template] | None:
-    inner = shapes.members(context, value, pointer, "errors", ("with",))
-    if "with" not in inner:
-        return None
-    place = below(pointer, "with")
-    known = ("type", "status", "title", "detail", "details", "instance")
-    wanted = shapes.members(context, inner["with"], place, "errors.with", known)
-    if not wanted:
-        context.issues.error(place, "errors.with names at least one member of the error")
-    for key, member in wanted.items():
-        if key == "status":
-            _check_status(context, member, below(place, key))
-        elif key in known:
-            shapes.text(context, member, below(place, key), key)
-    if "detail" in wanted:
-        context.issues.strictly(below(place, "detail"), "this filter is spelled details")
-    return {key: shapes.template(context, member, below(place, key)) for key, member in wanted.items()}
-
-
-def _check_status(context: Context, status: Json, pointer: str) -> None:
-    if shapes.is_expression(status):
-        context.issues.strictly(pointer, "status is a whole number")
-    elif isinstance(status, bool) or not isinstance(status, int):
-        context.issues.error(pointer, "status is a whole number, e.g. 400")
-
-
-def _retry(context: Context, value: Json, pointer: str) -> RetryPolicy:
-    found, place = shapes.named_or_inline(context, value, pointer, "retries", "retry")
-    known = ("when", "exceptWhen", "delay", "backoff", "limit", "jitter")
-    inner = shapes.members(context, found, place, "a retry", known)
-    parts: dict[str, Any] = {}
-    for key, name in (("when", "when"), ("exceptWhen", "except_when")):
-        if key in inner:
-            parts[name] = shapes.expression(context, inner[key], below(place, key), key)
-    if "delay" in inner:
-        parts["delay"] = shapes.duration(context, inner["delay"], below(place, "delay"))
-    if "backoff" in inner:
-        parts.update(_backoff(context, inner["backoff"], below(place, "backoff")))
-    if "limit" in inner:
-        parts.update(_limit(context, inner["limit"], below(place, "limit")))
-    if "jitter" in inner:
-        where = below(place, "jitter")
-        span = shapes.members(context, inner["jitter"], where, "jitter", ("from", "to"), ("from", "to"))
-        for key in ("from", "to"):
-            parts[f"jitter_{key}"] = shapes.duration(context, span.get(key, "PT0S"), below(where, key))
-    return RetryPolicy(**parts)
-
-
-def _backoff(context: Context, value: Json, pointer: str) -> dict[str, Any]:
-    words = ("constant", "exponential", "linear")
-    inner = shapes.members(context, value, pointer, "a backoff", words)
-    if len(inner) != 1:
-        context.issues.error(pointer, f"a backoff says one of {', '.join(words)}", "exponential: {}")
-        return {}
-    [(word, details)] = inner.items()
-    place = below(pointer, word)
-    if details is None:
-        context.issues.strictly(place, f"{word} backoff is an object")
-    more = shapes.members(context, {} if details is None else details, place, f"{word} backoff")
-    parts: dict[str, Any] = {"backoff": word}
-    for key, name in (("increment", "increment"), ("maxDelay", "max_delay")):
-        if key in more:
-            parts[name] = shapes.duration(context, more[key], below(place, key))
-    if "multiplier" in more:
-        factor = more["multiplier"]
-        if isinstance(factor, bool | str | list | dict) or factor is None or factor < 1:
-            context.issues.error(below(place, "multiplier"), "multiplier is a number from 1 on")
-        else:
-            parts["multiplier"] = float(factor)
-    return parts
-
-
-def _limit(context: Context, value: Json, pointer: str) -> dict[str, Any]:
-    inner = shapes.members(context, value, pointer, "a limit", ("attempt", "duration"))
-    parts: dict[str, Any] = {}
-    if "duration" in inner:
-        parts["limit_duration"] = shapes.duration(context, inner["duration"], below(pointer, "duration"))
-    place = below(pointer, "attempt")
-    attempt = shapes.members(context, inner.get("attempt", {}), place, "attempt", ("count", "duration"))
-    if "duration" in attempt:
-        parts["limit_attempt_duration"] = shapes.duration(context, attempt["duration"], below(place, "duration"))
-    count = attempt.get("count")
-    if "count" in attempt and (isinstance(count, bool) or not isinstance(count, int) or count < 0):
-        context.issues.error(below(place, "count"), "count is a whole number from 0 on")
-    elif count is not None:
-        parts["limit_count"] = count
-    return parts
 
 
 def _wait(context: Context, body: dict[str, Json], pointer: str, shared: dict[str, Any]) -> Task:

@@ -17,7 +17,7 @@ from workflows.dsl.position import below, unescaped
 
 DEPTH_LIMIT = 200
 SIZE_LIMIT = 200_000
-"""Values in a document, those that aliases repeat counted each time."""
+"""Values of a definition, and of what the aliases of any document repeat."""
 
 PATH_LIMIT = 10_000
 """Characters of the names above a value: every pointer spells them, so that length times number must stay small."""
@@ -46,6 +46,9 @@ _TAGS: dict[str, tuple[type, ...]] = {
 """Tags that say what a value is anyway."""
 
 _SURROGATES = re.compile(r"(?<!\\)((?:\\\\)*)\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})")
+
+_UNPRINTABLE = re.compile("[\\x7f-\\x9f\\u2028\\u2029\\ufeff\\ufffe\\uffff]")
+"""Not allowed in YAML, or a line break."""
 
 Places = dict[str | int, Mark]
 """Key or index of a member to its place; a key's is its own, not that of its value."""
@@ -98,8 +101,13 @@ class _Open:
         return len(self.value) if isinstance(self.value, list) else self.key or ""
 
 
-def read(text: bytes | str, limit_bytes: int | None) -> Source:
+def read(text: bytes | str, limit_bytes: int | None, limit_values: int | None = None) -> Source:
     """Return the value of a document.
+
+    Args:
+        text: YAML or JSON.
+        limit_bytes: Its size at most.
+        limit_values: Number of its values at most, those that aliases repeat included.
 
     Raises:
         DefinitionError: It is too large, not UTF-8, not YAML, or holds what JSON cannot.
@@ -116,7 +124,7 @@ def read(text: bytes | str, limit_bytes: int | None) -> Source:
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         _fail(line, 1, f"byte {error.start} is not UTF-8", "save the file as UTF-8")
-    return _Reader(_without_surrogates(decoded)).read()
+    return _Reader(_as_yaml(decoded), limit_values).read()
 
 
 def load(text: str) -> Json:
@@ -124,15 +132,12 @@ def load(text: str) -> Json:
     return read(text, None).value
 
 
-def _without_surrogates(text: str) -> str:
-    """Return a JSON text with characters beyond U+FFFF themselves instead of their escapes: YAML has others."""
-    if not text.lstrip().startswith(("{", "[")) or "\\u" not in text:
+def _as_yaml(text: str) -> str:
+    """Return a JSON text in YAML's spelling of what the two write differently inside of texts."""
+    if not text.lstrip().startswith(("{", "[")):
         return text
-
-    def joined(match: re.Match[str]) -> str:
-        return match[1] + bytes.fromhex(match[2] + match[3]).decode("utf-16-be")
-
-    return _SURROGATES.sub(joined, text)
+    text = _SURROGATES.sub(lambda found: found[1] + bytes.fromhex(found[2] + found[3]).decode("utf-16-be"), text)
+    return _UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def _fail(line: int, column: int, message: str, hint: str = "", pointer: str = "") -> Any:
@@ -140,8 +145,9 @@ def _fail(line: int, column: int, message: str, hint: str = "", pointer: str = "
 
 
 class _Reader:
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, limit_values: int | None) -> None:
         self._text = text
+        self._limit_values = limit_values
         self._open: list[_Open] = []
         self._places: dict[int, Places] = {}
         self._start: Mark = (1, 1)
@@ -150,6 +156,7 @@ class _Reader:
         self._value: Json = None
         self._documents = 0
         self._size = 0
+        self._repeated = 0
 
     def read(self) -> Source:
         try:
@@ -204,8 +211,9 @@ class _Reader:
         """Return where the next value goes."""
         pointer = ""
         for each in self._open:
-            pointer = below(pointer, each.part)
-        return pointer
+            if isinstance(each.value, list) or each.key is not None:
+                pointer = below(pointer, each.part)
+        return pointer[:PATH_LIMIT]
 
     def _is_key(self) -> bool:
         return bool(self._open) and isinstance(self._open[-1].value, dict) and self._open[-1].key is None
@@ -232,6 +240,8 @@ class _Reader:
 
     def _key(self, event: Any) -> None:
         top, key = self._open[-1], event.value
+        if len(key) > PATH_LIMIT:
+            self._stop(event, f"a key has at most {PATH_LIMIT} characters")
         top.key = key
         self._check_tag(event, key)
         if key == "<<" and not event.style:
@@ -287,10 +297,13 @@ class _Reader:
         value, size = self._anchors[event.anchor]
         self._mark(event)
         self._put(value, size, None)
+        self._repeated += size
+        if self._repeated > SIZE_LIMIT:
+            self._stop(event, f"aliases repeat more than {SIZE_LIMIT} values")
 
     def _mark(self, event: Any) -> None:
-        if self._size > SIZE_LIMIT:
-            self._stop(event, f"the document has more than {SIZE_LIMIT} values, those that aliases repeat included")
+        if self._limit_values is not None and self._size > self._limit_values:
+            self._stop(event, f"the document has more than {self._limit_values} values")
         if not self._open:
             self._start = _mark(event)
         elif isinstance(self._open[-1].value, list):
