@@ -15,6 +15,7 @@ from django.conf import settings
 from workers.activities import ActivityCall, ActivityError, ActivityResult, Limits, close
 from workers.claims import Claims
 from workers.crew import Crew
+from workers.dispatcher import CeleryWorkers
 from workers.errand import Bundle, Errand
 from workers.limits import limits
 from workers.loop import Loop
@@ -24,7 +25,7 @@ from workflows.engine import decode_state, facts
 from workflows.engine.commands import RunActivity
 from workflows.engine.problems import Problem, ProblemError, problem
 from workflows.runtime.cluster import Held, Hold
-from workflows.runtime.ports import Outcome
+from workflows.runtime.ports import DispatchError, Outcome
 from workflows.runtime.process import Process
 from workflows.runtime.records import ContentionError, Row, UnreachableError
 
@@ -245,6 +246,17 @@ class Desk:
             threading.Event().wait(0.02)
         for errand in list(self._errands.values()):
             errand.abandon()
+
+    def pass_on(self, message: Message) -> None:
+        """Send a message that was handed back to whoever takes it next, who drops what was settled. Never raises: a
+        broker that is away leaves it to the sweeper.
+        """
+        workers = self._process.workers
+        if isinstance(workers, CeleryWorkers):
+            try:
+                workers.publish([message])
+            except DispatchError as error:
+                log.warning("broker.away", extra={"error": str(error)})
 
     def stop(self, seconds: float) -> None:
         """Hand back what still runs, and end the threads. Python functions may ignore it."""

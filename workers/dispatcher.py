@@ -109,10 +109,14 @@ class CeleryWorkers(Pooled):
 
     def dispatch(self, deliveries: Sequence[Delivery]) -> None:
         """Publish them in as few messages as leave work for every consumer, all in one round trip."""
+        self.publish(list(self._messages(deliveries)))
+
+    def publish(self, messages: Sequence[Message]) -> None:
+        """Publish these as they are. DispatchError when the broker is away."""
         if time.monotonic() < self._away_until:
             raise DispatchError("the broker was away a moment ago")
         try:
-            self._waiting.update(self._publisher.publish(list(self._messages(deliveries))))
+            self._waiting.update(self._publisher.publish(messages))
         except DispatchError:
             self._away_until = time.monotonic() + AWAY_SECONDS
             raise

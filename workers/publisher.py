@@ -67,6 +67,10 @@ class KombuPublisher:
 
     def __init__(self, names: Routing) -> None:
         self._names = names
+        connection: Any = app.connection_for_write()
+        self._errors: tuple[type[Exception], ...] = (
+            OperationalError, OSError, *connection.connection_errors, *connection.channel_errors,
+        )  # fmt: skip
 
     def publish(self, messages: Sequence[Message]) -> Mapping[str, int]:
         """Send them one by one over one held connection."""
@@ -74,7 +78,7 @@ class KombuPublisher:
             with app.producer_or_acquire() as producer:
                 for message in messages:
                     self._send(producer, message)
-        except (OperationalError, OSError, *_broker_errors()) as error:
+        except self._errors as error:
             raise DispatchError(str(error)) from error
         return {}
 
@@ -97,19 +101,13 @@ class KombuPublisher:
                     pool: _declared(queue, channel).message_count
                     for pool, queue in zip(THREADS, self._names.queues(), strict=True)
                 }
-            except (OperationalError, OSError, *connection.connection_errors, *connection.channel_errors) as error:
+            except self._errors as error:
                 raise DispatchError(str(error)) from error
         return {label: count for pool, count in found.items() for _, label in self._names.labels(pool)}
 
 
 def _declared(queue: Queue, channel: Any) -> Any:
     return queue(channel).queue_declare()
-
-
-def _broker_errors() -> tuple[type[Exception], ...]:
-    """Return what the broker's own library raises, for refusals and for connections that break."""
-    connection: Any = app.connection_for_write()
-    return (*connection.connection_errors, *connection.channel_errors)
 
 
 class RedisPublisher:

@@ -1,10 +1,11 @@
 """Runtimes whose stepper runs, and installations of real processes."""
 
+import os
 from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.crash.conftest import database as installed_database  # noqa: F401  (a fixture)
+from tests import databases
 from tests.crash.conftest import open_installation, redis_urls  # noqa: F401  (fixtures)
 from tests.runtimes import Runtime
 from tests.workers.desks import Office
@@ -35,3 +36,11 @@ def new_office(sqlite: str, registry: None) -> Iterator[Callable[..., Office]]:
 def office(new_office: Callable[..., Office]) -> Office:
     """A process that runs activities."""
     return new_office()
+
+
+@pytest.fixture(scope="module")
+def installed_database(postgresql_server: str, worker_id: str) -> Iterator[str]:
+    """URL of an empty database on PostgreSQL."""
+    name = f"test_workers_{worker_id}_{os.getpid()}"
+    yield databases.create(postgresql_server, name)
+    databases.drop(postgresql_server, name)
