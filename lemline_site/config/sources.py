@@ -27,7 +27,7 @@ ALIASES: Mapping[str, str] = {"lemline.database.write.url": "lemline.database.ur
 """Other spellings of keys."""
 
 _OTHER_VARIABLES = re.compile(
-    r"LEMLINE_(CONFIG|OVERRIDES|DEV_\w+|TEST_\w+|BENCH_\w+|FAULT\w*)"
+    r"LEMLINE_(CONFIG|OVERRIDES|DEV_\w+|TEST_\w+|BENCH_\w+|FAULT\w*|SPEC_DIR)"
     # What Kubernetes puts into pods for a service called lemline.
     r"|LEMLINE_(\w+_)?(SERVICE_(HOST|PORT\w*)|PORT(_\d+_(TCP|UDP)\w*)?)"
 )

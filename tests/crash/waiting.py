@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-PATIENCE_SECONDS = 45.0
+PATIENCE_SECONDS = 100.0
 """Far beyond any recovery, on a machine that does other things as well."""
 
 
