@@ -80,3 +80,17 @@ def test_a_secret_is_read_in_conditions_and_transformations_as_a_mark():
     played = run("use: {secrets: [token]}\ndo: [{a: {input: {from: '{t: $secrets.token}'}, set: '${ .t }'}}]")
 
     assert reveal(played.output, "s3al", read) == "s3cr3t"
+
+
+def test_a_policy_that_names_a_secret_that_is_not_declared_is_an_authorization_problem():
+    played = run(
+        """
+        do:
+          - ask:
+              call: http
+              with: {method: get, endpoint: {uri: 'https://x.example', authentication: {basic: {use: hidden}}}}
+        """
+    )
+
+    assert (played.status, played.problem.status) == ("faulted", 403)
+    assert "hidden" in str(played.problem.detail)

@@ -6,6 +6,7 @@ it has at all. The workflow itself is the root node, a `do` at position `""`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -37,6 +38,9 @@ _POOLS = {
     "shell": "compute",
 }
 """Pool of each sort of activity, unless the task's `metadata.pool` names another."""
+
+_SECRET = re.compile(r"\$secret|\{'use': '[^']*'\}")
+"""A variable that holds secrets, or a policy that names one."""
 
 _COMPOSITE = frozenset({"do", "for", "fork", "try"})
 _KEPT = 256
@@ -167,7 +171,7 @@ class _Layout:
             root=root,
             nodes=self.nodes,
             has_timeouts=any(node.has_timers for node in self.nodes.values()),
-            reads_secrets=bool(definition.use.secrets) or "$secret" in repr(definition.source),
+            reads_secrets=bool(definition.use.secrets) or _SECRET.search(repr(definition.source)) is not None,
         )
 
     def function(self, task: Task) -> None:
