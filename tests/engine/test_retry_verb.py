@@ -215,3 +215,14 @@ def test_a_task_that_timed_out_is_entered_again_as_a_whole():
 
     assert [run.name for run in played.runs].count("a") == 2
     assert played.open == ["b"]
+
+
+def test_a_branch_is_not_entered_in_the_stead_of_another_which_the_fork_would_wait_for_in_vain():
+    played = faulted("do: [{all: {fork: {branches: [{a: {call: work}}, {b: {set: {x: 1}}}]}}}]")
+
+    refused = played.retry(source="/do/0/all/fork/branches/1/b", input=1)
+    taken_up = played.retry(source="/do/0/all/fork/branches/0/a")
+
+    assert (refused.changed, taken_up.changed) == (False, True)
+    played.succeed("a", 1)
+    assert played.output == [1, {"x": 1}]

@@ -70,6 +70,9 @@ def _from_position(parked: Parked, plan: Plan, position: str, input: Data | None
         return None
     for id, entry in _climb(parked):
         if plan.nodes[entry.position].block is node.block:
+            if entry.position != position and plan.nodes[parked.frames[entry.parent].position].kind == "fork":
+                # Branches are no list: one entered in another's stead would leave the fork waiting for that.
+                return None
             data = input if input is not None else entry.input if entry.position == position else None
             if data is None:
                 return None
