@@ -6,7 +6,7 @@ from typing import Any
 import uuid6
 
 from workflows import models
-from workflows.runtime.records import Birth, Changes, Checkpointed, Phase, Records, pack
+from workflows.runtime.records import HISTORY_COLUMNS, Birth, Changes, Checkpointed, Phase, Records, pack
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 
@@ -35,13 +35,14 @@ def after(instance: str, **more: Any) -> Checkpointed:
     return Checkpointed(**{**values, **more})
 
 
-def history(instance: str, *, step: int = 1, ordinal: int = 0, **more: Any) -> tuple[object, ...]:
+def history(instance: str, **more: Any) -> tuple[object, ...]:
+    """Return the row of a run."""
     values: dict[str, Any] = {
-        "is_phase": False, "position": "/do/0/a", "name": "a", "kind": "call", "status": "completed", "attempt": 1,
-        "iteration": None, "started_at": NOW, "ended_at": NOW, "pool": "", "worker": "", "input": b"1",
-        "output": b"2", "problem": None, "reason": "", "by": "",
+        "instance": instance, "step": 1, "ordinal": 0, "is_phase": False, "position": "/do/0/a", "name": "a",
+        "kind": "call", "status": "completed", "attempt": 1, "ended_at": NOW, "pool": "", "worker": "", "input": b"1",
+        "output": b"2", "reason": "", "by": "", **more,
     }  # fmt: skip
-    return (instance, step, ordinal, *{**values, **more}.values())
+    return tuple(values.get(column) for column in HISTORY_COLUMNS)
 
 
 def stored(records: Records, *births: Birth, **more: Any) -> list[str]:

@@ -33,5 +33,5 @@ class Actor:
 def record(actor: Actor, action: str, subject: str, reason: str, at: datetime) -> None:
     """Append to the audit log."""
     models.AuditEntry.objects.create(
-        at=at, by=actor.name, action=action, subject=subject[:300], reason=reason, door=actor.door
+        at=at, by=actor.name[:150], action=action, subject=subject[:300], reason=reason, door=actor.door
     )

@@ -43,6 +43,7 @@ def register(text: bytes, *, actor: Actor, force: bool = False, dry_run: bool = 
     Raises:
         TooLargeError: The text is over `lemline.limits.definition`.
         workflows.dsl.DefinitionError: It cannot be accepted; says everything that is wrong.
+        InvalidRequestError: The version is too long.
         ConflictError: The version exists with another text.
         NotFoundError: The namespace does not exist for the actor.
     """
@@ -55,12 +56,15 @@ def register(text: bytes, *, actor: Actor, force: bool = False, dry_run: bool = 
     strict = settings.LEMLINE.workflow.validation.strict
     definition = dsl.parse(text, strict=strict, functions=process.functions, limit_bytes=limit)
     document = definition.document
+    if len(document.version) > _VERSION_LENGTH:
+        message = f"a version has at most {_VERSION_LENGTH} characters"
+        raise InvalidRequestError(message, errors=({"pointer": "/document/version", "message": message},))
     actor.must_see(document.namespace, f"the namespace {document.namespace}")
     digest = hashlib.sha256(text).hexdigest()
     row = models.Definition(
         namespace=document.namespace, name=document.name, version=document.version, digest=digest,
         version_key=version_key(document.version), text=text.decode(), title=document.title or "",
-        summary=document.summary or "", created_at=process.clock.now(), created_by=actor.name,
+        summary=document.summary or "", created_at=process.clock.now(), created_by=actor.name[:150],
     )  # fmt: skip
     created = False if dry_run and not _conflicts(row, force) else _store(row, actor, force)
     return Registered(
@@ -167,19 +171,28 @@ def delete_definition(namespace: str, name: str, version: str, *, actor: Actor, 
     current().forget_latest()
 
 
+_VERSION_LENGTH = 255
+_KEY_LENGTH = 400
 _VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)(?:-([0-9A-Za-z.-]+))?(?:\+.*)?")
 
 
 def version_key(version: str) -> str:
-    """Return a text that sorts as semantic versions do: 1.2.0 before 1.10.0, 1.0.0-rc.1 before 1.0.0."""
+    """Return a text that sorts as semantic versions do: 1.2.0 before 1.10.0, 1.0.0-rc.1 before 1.0.0.
+
+    It is made of digits and small letters, which sort alike in every language that a database may sort by.
+    """
     match = _VERSION.fullmatch(version)
     if match is None:
         raise InvalidRequestError(f"{version} is not a semantic version, e.g. 1.0.0")
-    numbers = ".".join(_number(match[place]) for place in (1, 2, 3))
+    numbers = "".join(_number(match[place]) for place in (1, 2, 3))
     if match[4] is None:
-        return numbers + "~"
-    parts = (f"0{_number(part)}" if part.isdigit() else f"1{part}" for part in match[4].split("."))
-    return f"{numbers}-{' '.join(parts)}"
+        return numbers + "z"
+    return (numbers + "a" + "".join(map(_identifier, match[4].split("."))))[:_KEY_LENGTH]
+
+
+def _identifier(part: str) -> str:
+    """Numbers come before words, and a word before those that begin with it: no letter's code begins with 0."""
+    return f"0{_number(part)}" if part.isdigit() else f"1{part.encode().hex()}0"
 
 
 def _number(digits: str) -> str:

@@ -136,6 +136,9 @@ class Stepper:
         self._beside = 0
         """Works that are aside now."""
 
+        self._is_saving = False
+        """Whether the transaction at hand may have been committed unseen."""
+
         self._is_ending = False
         self._thread: threading.Thread | None = None
         self.consequences: Consequences
@@ -239,11 +242,12 @@ class Stepper:
     def _await_database(self, works: Sequence[Work], error: Exception) -> None:
         log.warning("database.away", extra={"error": str(error), "waiting": len(works)})
         for work in works:
-            work.uncertain = True
             if isinstance(work.prepared, Exception):
                 work.prepared = None
-            if work.birth is not None:
-                work.birth = replace(work.birth, may_exist=True)
+            if self._is_saving:
+                work.uncertain = True
+                if work.birth is not None:
+                    work.birth = replace(work.birth, may_exist=True)
         threading.Event().wait(RECONNECT_SECONDS)
 
     def _divide(self, works: Sequence[Work], wait: bool, error: Exception) -> None:
@@ -273,11 +277,13 @@ class Stepper:
 
     def _store(self, works: Sequence[Work], wait: bool) -> _Batch:
         """Advance these works, write and commit."""
+        self._is_saving = False
         batch = _Batch(self._lock(works, wait))
         with sandbox_forbidden():
             for work in works:
                 self._add(work, batch)
         if batch.changes:
+            self._is_saving = True
             self._records.save(batch.changes)
         else:
             self._records.rollback()
