@@ -250,7 +250,7 @@ def checkpoint_values(birth: Birth, after: Checkpointed) -> tuple[object, ...]:
     )  # fmt: skip
 
 
-GRAVE_ORDINAL = 1 << 30
+GRAVE_ORDINAL = 999_999_999
 """Place of a burial in the history: after all that its last step wrote."""
 
 
