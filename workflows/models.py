@@ -207,6 +207,9 @@ class History(models.Model):
     status = models.CharField(max_length=12)
     attempt = models.IntegerField(default=1)
     iteration = models.IntegerField(null=True)
+    queued_at = models.DateTimeField(null=True)
+    """When the activity was asked for: until `started_at` it waited for a worker."""
+
     started_at = models.DateTimeField(null=True)
     ended_at = models.DateTimeField()
     pool = models.CharField(max_length=32, default="")

@@ -160,6 +160,7 @@ class Draft:
                     status=status,
                     attempt=frame.attempt,
                     iteration=frame.iteration,
+                    queued_at=frame.started_at if started_at else None,
                     started_at=started_at or frame.started_at,
                     ended_at=self.at,
                     pool=node.pool or None,

@@ -26,6 +26,9 @@ class TaskRun(msgspec.Struct, frozen=True, kw_only=True):
     iteration: int | None
     """Index of the innermost `for` around the task."""
 
+    queued_at: datetime | None
+    """When it asked for its activity: until `started_at` that waited for a worker. None without an activity."""
+
     started_at: datetime
     ended_at: datetime
     pool: str | None

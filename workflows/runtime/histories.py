@@ -104,6 +104,8 @@ def _ended(row: models.History, instance: models.Instance) -> _Run:
     }  # fmt: skip
     if row.iteration is not None:
         task["iteration"] = row.iteration
+    if row.queued_at is not None:
+        task["queuedAt"] = instant(row.queued_at)
     for name, value in (("input", row.input), ("output", row.output), ("error", row.problem)):
         if value is not None:
             task[name] = _referred(decode(bytes(value)), instance)

@@ -38,7 +38,7 @@ class HistoryPolicy:
     def _run_row(self, instance: str, step: int, ordinal: int, run: TaskRun) -> HistoryRow:
         return (
             instance, step, ordinal, False, run.position, run.name, run.kind, run.status, run.attempt, run.iteration,
-            run.started_at, run.ended_at, (run.pool or "")[:32], (run.worker or "")[:255],
+            run.queued_at, run.started_at, run.ended_at, (run.pool or "")[:32], (run.worker or "")[:255],
             self._kept(run.input), None if run.output is None else self._kept(run.output),
             None if run.problem is None else msgspec.json.encode(run.problem), "", "",
         )  # fmt: skip
@@ -50,6 +50,6 @@ class HistoryPolicy:
 
 def _phase_row(instance: str, step: int, ordinal: int, change: PhaseChange) -> HistoryRow:
     return (
-        instance, step, ordinal, True, "", "", "", change.status, 1, None, None, change.at, "", "", None, None, None,
-        change.reason, change.by[:150],
+        instance, step, ordinal, True, "", "", "", change.status, 1, None, None, None, change.at, "", "", None, None,
+        None, change.reason, change.by[:150],
     )  # fmt: skip

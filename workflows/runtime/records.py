@@ -102,7 +102,7 @@ HistoryRow = tuple[object, ...]
 
 HISTORY_COLUMNS = (
     "instance", "step", "ordinal", "is_phase", "position", "name", "kind", "status", "attempt", "iteration",
-    "started_at", "ended_at", "pool", "worker", "input", "output", "problem", "reason", "by",
+    "queued_at", "started_at", "ended_at", "pool", "worker", "input", "output", "problem", "reason", "by",
 )  # fmt: skip
 
 INSTANCE_COLUMNS = (
