@@ -165,9 +165,8 @@ def test_a_broker_that_is_away_is_a_dispatch_error_within_moments(scheme: str, m
         sender.depths()
 
 
+@pytest.mark.parametrize("line", ["amqp"], indirect=True)
 def test_a_queue_that_was_declared_otherwise_is_a_dispatch_error(line: Line):
-    if line.names.broker == "redis":
-        pytest.skip("Redis knows no declarations")
     with Connection(line._url) as connection:
         [queue] = [queue for queue in line.names.queues() if queue.name == line.names.queue("io")]
         queue(connection.default_channel).delete()

@@ -139,6 +139,17 @@ def failure(name: str, detail: str, *, status: int | None = None, answered: bool
     return ActivityError(problem(name, detail, status=status), answered=answered)
 
 
+def required(arguments: Json, name: str) -> Json:
+    """Return one of the arguments, which an expression may have given as a whole.
+
+    Raises:
+        ActivityError: It is not there (`expression`).
+    """
+    if not isinstance(arguments, Mapping) or arguments.get(name) is None:
+        raise failure("expression", f"the arguments lack {name!r}")
+    return arguments[name]
+
+
 def members(value: Json, what: str) -> Mapping[str, Json]:
     """Return an object that an expression may have given; null is an empty one.
 

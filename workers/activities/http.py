@@ -13,7 +13,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from workers.activities.authentication import headers_of, the_basic
-from workers.activities.calls import ActivityCall, ActivityResult, failure, members, stop
+from workers.activities.calls import ActivityCall, ActivityResult, failure, members, required, stop
 from workers.activities.client import CLIENT, Request, Response, members_of, shown
 from workflows.dsl.jsontext import Json, JsonError, decode, encode
 
@@ -34,7 +34,7 @@ class HttpActivity:
         arguments = call.revealed()
         request = request_of(arguments, call)
         public = request if arguments == call.arguments else request_of(call.redacted(), call)
-        return await exchange(call, request, public, endpoint_of(arguments["endpoint"]).get("authentication"))
+        return await exchange(call, request, public, endpoint_of(required(arguments, "endpoint")).get("authentication"))
 
 
 async def exchange(call: ActivityCall, request: Request, public: Request, policy: Json) -> ActivityResult:
@@ -84,12 +84,12 @@ async def fetch(call: ActivityCall, endpoint: Json, public: Json) -> bytes:
 
 def request_of(arguments: Mapping[str, Json], call: ActivityCall) -> Request:
     """Return the request that `with` of `call: http` describes, without the credentials of its policy."""
+    endpoint, method = required(arguments, "endpoint"), str(required(arguments, "method")).upper()
     given = members(arguments.get("headers"), "headers")
     headers = CIMultiDict({str(name): spelled(value) for name, value in given.items() if value is not None})
     body = body_of(arguments.get("body"), headers)
     query = pairs_of(members(arguments.get("query"), "query parameters"))
-    method = str(arguments["method"]).upper()
-    return built(method, endpoint_of(arguments["endpoint"]).get("uri"), call, headers, query, body)
+    return built(method, endpoint_of(endpoint).get("uri"), call, headers, query, body)
 
 
 def endpoint_of(endpoint: Json) -> Mapping[str, Json]:

@@ -14,7 +14,7 @@ from urllib.parse import urljoin
 
 from multidict import CIMultiDict
 
-from workers.activities.calls import ActivityCall, ActivityResult, failure, members
+from workers.activities.calls import ActivityCall, ActivityResult, failure, members, required
 from workers.activities.client import Request, shown
 from workers.activities.http import body_of, built, endpoint_of, exchange, fetch, spelled
 from workers.activities.parameters import Parts
@@ -42,8 +42,9 @@ class OpenApiActivity:
     async def run(self, call: ActivityCall) -> ActivityResult:
         """Find the operation, put the parameters where they belong, send the request."""
         arguments, public = call.revealed(), call.redacted()
-        document = await self._document(arguments["document"]["endpoint"], public["document"]["endpoint"], call)
-        operation = document.operation(str(arguments["operationId"]))
+        endpoint = required(required(arguments, "document"), "endpoint")
+        document = await self._document(endpoint, public["document"]["endpoint"], call)
+        operation = document.operation(str(required(arguments, "operationId")))
         request = operation.request(members(arguments.get("parameters"), "parameters"), call)
         seen = operation.request(members(public.get("parameters"), "parameters"), call)
         return await exchange(call, request, seen, arguments.get("authentication"))

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from workers.activities.calls import ActivityCall, ActivityResult, Limits, failure, members, stop
+from workers.activities.calls import ActivityCall, ActivityResult, Limits, failure, members, required, stop
 from workers.activities.http import fetch, spelled
 from workflows.dsl.jsontext import Json
 
@@ -60,7 +60,7 @@ class ShellActivity:
     async def run(self, call: ActivityCall) -> ActivityResult:
         """Run the command in /bin/sh. Its arguments are `$1`, `$2` ...; one that reads none gets them at its end."""
         arguments = call.revealed()
-        command, words = str(arguments["command"]), _words(arguments.get("arguments"))
+        command, words = str(required(arguments, "command")), _words(arguments.get("arguments"))
         if words and not _PARAMETER.search(command):
             command = f'{command.rstrip()} "$@"'
         return await _run(call, arguments, lambda _: _program(arguments, ["/bin/sh", "-c", command, "sh", *words]))
@@ -132,7 +132,8 @@ def _words(given: Json) -> list[str]:
 async def _code(call: ActivityCall, arguments: Mapping[str, Json]) -> str:
     if "source" not in arguments:
         return str(arguments.get("code", ""))
-    code = await fetch(call, arguments["source"]["endpoint"], call.redacted()["source"]["endpoint"])
+    endpoint = required(arguments["source"], "endpoint")
+    code = await fetch(call, endpoint, call.redacted()["source"]["endpoint"])
     return code.decode("utf-8", "replace")
 
 

@@ -200,3 +200,20 @@ def test_a_failed_call_tells_what_was_asked_and_what_was_said():
 
     assert short(raised.value) == ("communication", 404)
     assert raised.value.problem.detail == f"GET {service.url}/pets/7 answered 404: no such pet"
+
+
+@pytest.mark.parametrize(
+    ("kind", "arguments"),
+    [
+        ("http", {}),
+        ("http", {"method": "get"}),
+        ("http", {"endpoint": "http://127.0.0.1:1/"}),
+        ("http", ["get"]),
+        ("openapi", {"document": {}, "operationId": "x"}),
+        ("openapi", {"operationId": "x"}),
+        ("shell", {}),
+        ("script", {"language": "python", "source": {}}),
+    ],
+)
+def test_arguments_that_an_expression_gave_without_what_is_needed_are_an_expression_problem(kind: str, arguments):
+    assert short(failure_of(kind, arguments)) == ("expression", 400)
