@@ -1,6 +1,6 @@
 """Prints what a step of the engine costs: processor time per fact, the best of several rounds.
 
-    python bench/engine_step.py [rounds]
+    python -m bench.engine_step [rounds]
 
 `sequence` is five registered functions called one after the other, each with a small `with` and an `output`.
 `with codec` reads the state from its stored form before each step and writes it after.
