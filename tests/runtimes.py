@@ -4,7 +4,6 @@ A second `Runtime` is a second process: its own stepper, clock and memory, the s
 locks at the same time belong in two threads (`Beside`), since connections belong to threads.
 """
 
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -43,15 +42,6 @@ TWO = "do: [{first: {call: work}}, {second: {call: work}}]"
 
 BOTH = "do: [{both: {fork: {branches: [{a: {call: work}}, {b: {call: work}}]}}}]"
 """Two at once."""
-
-
-def wait_until(true: Callable[[], Any], what: str = "it") -> Any:
-    """Return the first true answer; looks again and again, up to a deadline."""
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while not (answer := true()):
-        assert time.monotonic() < deadline, f"{what} did not happen"
-        Event().wait(0.005)
-    return answer
 
 
 class Bells:

@@ -226,11 +226,6 @@ class Desk:
         self._presence.held.pop(errand.hold, None)
         self._errands.pop(errand.hold, None)
 
-    @property
-    def is_idle(self) -> bool:
-        """Return whether nothing is held."""
-        return not self._errands
-
     def hand_back(self, patience_seconds: float = 1.0) -> None:
         """Stop what still runs, for others to run. What ends well meanwhile is told as always.
 

@@ -6,7 +6,6 @@ numbers; what must be searched stands in columns of its own beside it.
 """
 
 import uuid
-from datetime import datetime
 from typing import Self
 
 from django.db import connections, models
@@ -88,10 +87,6 @@ class InstanceQuerySet(models.QuerySet["Instance"]):
             return self.filter(labels__contains={key: value})
         member = f"EXISTS (SELECT 1 FROM json_each({Instance._meta.db_table}.labels) WHERE key = %s AND value = %s)"
         return self.filter(RawSQL(member, (key, value), output_field=models.BooleanField()))
-
-    def ended_before(self, moment: datetime) -> Self:
-        """Those old enough for retention."""
-        return self.filter(ended_at__lt=moment)
 
 
 class Instance(models.Model):

@@ -6,22 +6,20 @@ Its best pool for each workload: two `solo` processes, or threads where steps wa
 import contextlib
 import json
 import os
-import subprocess
 import sys
 import time
-from collections.abc import Iterator
 
 import redis
 from celery import chain
 
 from bench.meter import Meter
 from bench.peers import celery_app
+from bench.processes import running, wait_until
 from bench.workloads import STEPS, WORKLOADS
 
 _POOLS = {"W1": ("--pool", "solo"), "W4": ("--pool", "threads", "--concurrency", "32")}
 PROCESSES = 2
 WARM_UP = 20
-DEADLINE_SECONDS = 300
 
 
 def main(name: str, count: int) -> int:
@@ -41,35 +39,14 @@ def main(name: str, count: int) -> int:
     return 0
 
 
-@contextlib.contextmanager
-def _workers(name: str) -> Iterator[list[int]]:
-    command = [
-        sys.executable,
-        "-m",
-        "celery",
-        "--quiet",
-        "--app",
-        "bench.peers.celery_app",
-        "worker",
-        "--loglevel",
-        "error",
-    ]
-    quiet = ("--without-gossip", "--without-mingle", "--without-heartbeat")
-    processes = [
-        subprocess.Popen([*command, "--hostname", f"bench{number}@bench", *quiet, *_POOLS[name]])
-        for number in range(PROCESSES)
-    ]
-    try:
-        deadline = time.monotonic() + 60
-        while len(celery_app.app.control.ping(timeout=0.5) or []) < PROCESSES:
-            if time.monotonic() > deadline:
-                raise TimeoutError("the workers did not start")
-        yield [process.pid for process in processes]
-    finally:
-        for process in processes:
-            process.terminate()
-        for process in processes:
-            process.wait(60)
+def _workers(name: str) -> contextlib.AbstractContextManager[list[int]]:
+    app = ("--quiet", "--app", "bench.peers.celery_app")
+    quiet = ("--loglevel", "error", "--without-gossip", "--without-mingle", "--without-heartbeat")
+    command = (sys.executable, "-m", "celery", *app, "worker", *quiet, *_POOLS[name])
+    return running(
+        [(*command, "--hostname", f"bench{number}@bench") for number in range(PROCESSES)],
+        lambda: len(celery_app.app.control.ping(timeout=0.5) or []) == PROCESSES,
+    )
 
 
 def _start(name: str, number: int) -> str:
@@ -80,12 +57,8 @@ def _start(name: str, number: int) -> str:
 
 def _await(ids: list[str]) -> None:
     keys = [f"celery-task-meta-{task}" for task in ids]
-    deadline = time.monotonic() + DEADLINE_SECONDS
     with redis.Redis.from_url(f"{os.environ['BENCH_REDIS_URL']}/5") as client:
-        while client.exists(*keys) < len(keys):
-            if time.monotonic() > deadline:
-                raise TimeoutError("not every chain ended")
-            time.sleep(0.01)
+        wait_until(lambda: client.exists(*keys) == len(keys), "not every chain ended")
 
 
 def _check(ids: list[str]) -> str:

@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,6 +19,7 @@ import psycopg2
 import redis
 
 from bench.meter import Meter
+from bench.processes import running, wait_until
 from bench.workloads import STEPS, WORKLOADS, result_of
 
 NAME = "bench_lemline"
@@ -27,7 +28,6 @@ PROCESSES = 2
 
 STARTERS = 64
 WARM_UP = 50
-DEADLINE_SECONDS = 300
 
 _HEAD = "document: {dsl: 1.0.3, namespace: bench, name: %s, version: 1.0.0}\ndo:\n"
 _TASKS = {
@@ -76,21 +76,12 @@ def _environment() -> dict[str, str]:
     }
 
 
-@contextlib.contextmanager
-def _workers(roles: Sequence[str]) -> Iterator[list[int]]:
-    """Run worker processes for the length of a block; each has been heard of before it begins."""
+def _workers(roles: Sequence[str]) -> contextlib.AbstractContextManager[list[int]]:
+    """Run worker processes; each has been heard of before the block begins."""
     from workflows.models import Node
 
-    command = [sys.executable, "manage.py", "lemline", "worker", "--roles"]
-    processes = [subprocess.Popen([*command, role]) for role in roles]
-    try:
-        _await(lambda: Node.objects.count() == len(roles), "the workers did not start")
-        yield [process.pid for process in processes]
-    finally:
-        for process in processes:
-            process.terminate()
-        for process in processes:
-            process.wait(60)
+    command = (sys.executable, "manage.py", "lemline", "worker", "--roles")
+    return running([(*command, role) for role in roles], lambda: Node.objects.count() == len(roles))
 
 
 def _measure(name: str, count: int, pids: Sequence[int]) -> dict[str, Any]:
@@ -113,22 +104,14 @@ def _measure(name: str, count: int, pids: Sequence[int]) -> dict[str, Any]:
     }
     with ThreadPoolExecutor(STARTERS) as starters:
         list(starters.map(start, range(-WARM_UP, 0)))
-        _await(lambda: _ended() == WARM_UP, "the warm-up did not end")
+        wait_until(lambda: _ended() == WARM_UP, "the warm-up did not end")
         with Meter(groups) as meter:
             list(starters.map(start, range(count)))
             started_s = time.monotonic() - meter.started_at
-            _await(lambda: _ended() == WARM_UP + count, "not every instance ended")
+            wait_until(lambda: _ended() == WARM_UP + count, "not every instance ended")
     process.end()
     checks = _check(name, WARM_UP + count)
     return {"start_s": round(started_s, 3), **meter.figures(count, count * WORKLOADS[name].steps), "checks": checks}
-
-
-def _await(condition: Any, complaint: str) -> None:
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError(complaint)
-        time.sleep(0.01)
 
 
 def _ended() -> int:

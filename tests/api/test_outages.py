@@ -15,8 +15,8 @@ from lemline_site.services import postgresql as postgresql_service
 from lemline_site.services import redis as redis_service
 from lemline_site.services.program import Program, free_port, running
 from tests import databases, processes
-from tests.crash.waiting import wait_until
 from tests.doors import ECHO, text_of
+from tests.waiting import wait_until
 from workflows.dsl import jsontext
 from workflows.runtime import accounts
 

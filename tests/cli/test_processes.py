@@ -12,8 +12,8 @@ import psutil
 import pytest
 
 from lemline_site.services.program import free_port
-from tests.crash.waiting import wait_until
 from tests.doors import ECHO, SLEEPER, text_of
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_SECONDS = 60

@@ -21,7 +21,7 @@ from typing import Any
 from uuid import uuid4
 
 from lemline_site.services.program import free_port
-from tests.crash.waiting import wait_until
+from tests.waiting import wait_until
 from workflows import models
 from workflows.models import FINAL_STATUSES
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from tests.crash.waiting import wait_until
+from tests.waiting import wait_until
 
 HELD_SECONDS = 60.0
 """No request is kept longer, whatever a test forgets."""

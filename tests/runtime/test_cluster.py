@@ -15,8 +15,8 @@ from tests.runtimes import (
     lost,
     terminate,
     wait_of,
-    wait_until,
 )
+from tests.waiting import wait_until
 from workflows import models
 from workflows.engine import facts
 from workflows.runtime.cluster import Heartbeat, Held, Hold, Presence

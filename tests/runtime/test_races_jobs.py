@@ -19,8 +19,8 @@ from tests.runtimes import (
     state_of,
     status_of,
     wait_of,
-    wait_until,
 )
+from tests.waiting import wait_until
 from workers.activities import functions
 from workers.activities.functions import activity
 from workers.claims import Claims, RedisClaims

@@ -19,8 +19,8 @@ from tests.runtimes import (
     runs_of,
     state_of,
     status_of,
-    wait_until,
 )
+from tests.waiting import wait_until
 from workflows import models
 from workflows.engine import facts
 from workflows.engine.commands import StartChild

@@ -16,8 +16,8 @@ from tests.runtimes import (
     output_of,
     runs_of,
     status_of,
-    wait_until,
 )
+from tests.waiting import wait_until
 from workflows import models
 from workflows.engine import facts
 from workflows.runtime.ports import Outcome

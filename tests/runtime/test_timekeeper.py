@@ -14,8 +14,8 @@ from tests.runtimes import (
     lost,
     runs_of,
     status_of,
-    wait_until,
 )
+from tests.waiting import wait_until
 from workflows.engine import facts
 from workflows.runtime.clock import DatabaseClock
 from workflows.runtime.step import AnyFact, Due

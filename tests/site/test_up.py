@@ -13,7 +13,7 @@ import pytest
 from lemline_site.credentials import credentials
 from lemline_site.services import postgresql as service
 from lemline_site.services.program import Program, free_port, is_taken, kept_port, running
-from tests.crash.waiting import wait_until
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.crash.harness import WEB, Commands, Installation
-from tests.runtimes import wait_until
+from tests.waiting import wait_until
 
 COMMANDS: Commands = {
     "web": WEB,

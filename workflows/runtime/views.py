@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from workflows.dsl.jsontext import Json, decode, encode
+from workflows.dsl.jsontext import Json, decode
 
 SUMMARY_LIMIT = 4096
 """Bytes of JSON above which a value is left out of lists, with its size and where to read it."""
@@ -66,12 +66,6 @@ class InstanceView:
 def left_out(size: int, href: str) -> dict[str, Json]:
     """Return what stands for a value of `size` bytes that is too large for a list."""
     return {"$truncated": True, "size": size, "href": href}
-
-
-def stored_or_left_out(value: Json, limit: int, href: str) -> bytes:
-    """Return a value's JSON text, or that of its stand-in when it is larger than `limit` bytes."""
-    text = encode(value)
-    return text if len(text) <= limit else encode(left_out(len(text), href))
 
 
 def instant(moment: datetime | None) -> str | None:

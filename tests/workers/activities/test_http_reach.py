@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.runtimes import wait_until
+from tests.waiting import wait_until
 from tests.workers.activities.calling import (
     LIMITS,
     Asked,

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests import spec
-from tests.runtimes import wait_until
+from tests.waiting import wait_until
 from tests.workers.activities.calling import (
     LIMITS,
     Asked,
