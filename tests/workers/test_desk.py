@@ -6,7 +6,8 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from tests.runtimes import DEADLINE_SECONDS, Gate, define, output_of, problem_of, runs_of, status_of, wait_until
+from tests.runtimes import DEADLINE_SECONDS, Gate, define, output_of, problem_of, runs_of, status_of
+from tests.waiting import wait_until
 from tests.workers.activities.serving import reply, serving
 from tests.workers.desks import Office
 from workers.activities import Context, Problem, activity
