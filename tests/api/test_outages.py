@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -145,6 +146,23 @@ def test_without_its_database_a_web_process_starts_says_so_and_recovers(
 
     assert registered.status == 201
     assert (before.status, seen.body["status"], after.status) == (200, "completed", 200)
+
+
+def test_a_database_that_restarted_unnoticed_costs_no_request_an_answer(
+    database: Program, servers: Path, start: Start
+) -> None:
+    """Each thread has a connection of its own, and all of them are gone."""
+    web = Web(free_port())
+
+    with start(web_program(web), DATABASE_URL=database.url, BROKER_URL="memory://"):
+        with running(database, servers / "outages.log"):
+            wait_until(web.is_ready)
+            with ThreadPoolExecutor(16) as askers:
+                list(askers.map(lambda _: web.get("/api/v1/workflows"), range(64)))
+        with running(database, servers / "outages.log"):
+            answers = [web.get("/api/v1/workflows") for _ in range(32)]
+
+    assert [answer.status for answer in answers] == [200] * 32
 
 
 def test_without_its_broker_starts_are_accepted_and_run_when_it_is_back(
