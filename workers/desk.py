@@ -21,13 +21,13 @@ from workers.limits import limits
 from workers.loop import Loop
 from workers.message import Item, Message
 from workflows.dsl.jsontext import Json
-from workflows.engine import decode_state, facts
+from workflows.engine import Glance, facts, glance_at
 from workflows.engine.commands import RunActivity
 from workflows.engine.problems import Problem, ProblemError, problem
 from workflows.runtime.cluster import Held, Hold
 from workflows.runtime.ports import DispatchError, Outcome
 from workflows.runtime.process import Process
-from workflows.runtime.records import ContentionError, Row, UnreachableError
+from workflows.runtime.records import ContentionError, UnreachableError
 
 log = logging.getLogger("lemline.desk")
 
@@ -113,10 +113,11 @@ class Desk:
             i.instance_id for i in items if i.instance_id in steps and (steps[i.instance_id] != i.step or not i.command)
         }
         rows = self._process.records.peek(sorted(doubtful)) if doubtful else {}
+        glances = {instance: glance_at(row.state) for instance, row in rows.items()}
         found = []
         for item in items:
-            if item.instance_id in rows:
-                command = _asked_for(rows[item.instance_id], item)
+            if item.instance_id in glances:
+                command = _asked_for(glances[item.instance_id], item)
             else:
                 command = item.command if item.instance_id in steps else None
             if command is not None:
@@ -271,11 +272,10 @@ def _problem_of(error: BaseException) -> tuple[bool, Problem]:
     return True, problem("runtime", f"{type(error).__name__}: {error}")
 
 
-def _asked_for(row: Row, item: Item) -> RunActivity | None:
+def _asked_for(glance: Glance, item: Item) -> RunActivity | None:
     """Return what the state wants of a ring; None when the wait is gone, was rung again, or must not begin now."""
-    state = decode_state(row.state, row.input)
-    wait = state.waits.get(item.wait_id)
-    if wait is None or wait.ring != item.ring or state.status == "suspended":
+    wait = glance.find_wait(item.wait_id)
+    if wait is None or wait.ring != item.ring or glance.status == "suspended":
         return None
     command = wait.command()
     return command if isinstance(command, RunActivity) else None

@@ -4,7 +4,7 @@ import pytest
 
 from tests.builders import run
 from workflows.dsl import jsontext
-from workflows.engine import Data, decode_state, encode_state, new_state
+from workflows.engine import Data, decode_state, encode_state, glance_at, new_state
 
 
 def test_a_document_that_several_frames_share_is_stored_once():
@@ -43,3 +43,13 @@ def test_an_array_of_documents_is_joined_from_their_texts():
 def test_text_that_is_no_json_is_noticed_when_it_is_read():
     with pytest.raises(jsontext.JsonError):
         _ = Data(text=b"{").value
+
+
+def test_a_glance_shows_the_status_and_the_waits_that_reading_all_of_a_state_would():
+    played = run("do: [{all: {fork: {branches: [{work: {call: work}}, {pause: {wait: PT1S}}]}}}]")
+
+    glance = glance_at(encode_state(played.state))
+
+    assert (glance.status, glance.waits.keys()) == (played.state.status, played.state.waits.keys())
+    assert {name: glance.find_wait(name) for name in glance.waits} == played.state.waits
+    assert glance.find_wait("none of it") is None

@@ -1,13 +1,14 @@
 """State and fact in, state and commands out. No clock, no randomness, no I/O, no Django."""
 
 from workflows.engine.advance import advance
-from workflows.engine.codec import decode_state, encode_state
+from workflows.engine.codec import Glance, decode_state, encode_state, glance_at
 from workflows.engine.data import Data
 from workflows.engine.state import State, Wait, new_state
 from workflows.engine.step import PhaseChange, Step, TaskRun
 
 __all__ = [
     "Data",
+    "Glance",
     "PhaseChange",
     "State",
     "Step",
@@ -16,5 +17,6 @@ __all__ = [
     "advance",
     "decode_state",
     "encode_state",
+    "glance_at",
     "new_state",
 ]

@@ -13,7 +13,7 @@ from decimal import Decimal
 import msgspec
 
 from workflows.engine.data import Data
-from workflows.engine.state import State
+from workflows.engine.state import State, Wait
 
 SCHEMA = 1
 """Number of the stored form, its first member; `decode_state` upgrades older ones."""
@@ -25,7 +25,35 @@ class _Stored(msgspec.Struct, array_like=True):
     state: msgspec.Raw
 
 
+class Glance(msgspec.Struct, array_like=True):
+    """What a worker asks of a stored state: the members of `State` up to its waits, as many of them unread as may be.
+
+    A wide fan-out is asked by the holders of each of its items.
+    """
+
+    instance_id: msgspec.Raw
+    seal: msgspec.Raw
+    raw_input: msgspec.Raw
+    shared: msgspec.Raw
+    status: str
+    counter: msgspec.Raw
+    step: msgspec.Raw
+    started_at: msgspec.Raw
+    suspended_at: msgspec.Raw
+    result: msgspec.Raw
+    problem: msgspec.Raw
+    frames: msgspec.Raw
+    waits: dict[str, msgspec.Raw]
+
+    def find_wait(self, wait_id: str) -> Wait | None:
+        """Return an open wait; None when there is none of this id."""
+        text = self.waits.get(wait_id)
+        return None if text is None else _wait.decode(text)
+
+
 _stored = msgspec.json.Decoder(_Stored)
+_glance = msgspec.json.Decoder(Glance)
+_wait = msgspec.json.Decoder(Wait)
 
 
 def encode_state(state: State) -> bytes:
@@ -53,12 +81,26 @@ def decode_state(hot: bytes, input: bytes) -> State:
     Raises:
         ValueError: The stored form is of another schema, or damaged.
     """
-    stored = _stored.decode(hot)
-    if stored.schema != SCHEMA:
-        raise ValueError(f"a state of schema {stored.schema} cannot be read, only {SCHEMA}")
+    stored = _read(hot)
     documents = [Data(text=bytes(input)), *(Data(text=bytes(text)) for text in stored.documents)]
 
     def document(_: type, number: int) -> Data:
         return documents[number]
 
     return msgspec.json.Decoder(State, dec_hook=document, float_hook=Decimal).decode(stored.state)
+
+
+def glance_at(hot: bytes) -> Glance:
+    """Return the status and the waits of a stored state, for less than reading all of it.
+
+    Raises:
+        ValueError: The stored form is of another schema, or damaged.
+    """
+    return _glance.decode(_read(hot).state)
+
+
+def _read(hot: bytes) -> _Stored:
+    stored = _stored.decode(hot)
+    if stored.schema != SCHEMA:
+        raise ValueError(f"a state of schema {stored.schema} cannot be read, only {SCHEMA}")
+    return stored
