@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import threading
 from pathlib import Path
 
 
@@ -20,7 +21,7 @@ def kept(path: Path, new: str) -> str:
 
 def _write_once(path: Path, text: str) -> None:
     """Write whole or not at all; whoever is second keeps what the first wrote."""
-    draft = path.with_name(f"{path.name}.{os.getpid()}")
+    draft = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}")
     draft.write_text(text, "ascii")
     draft.chmod(0o600)
     try:

@@ -7,7 +7,7 @@ from django.test import Client
 
 from workflows.dsl import jsontext
 from workflows.dsl.jsontext import Json
-from workflows.runtime import accounts, operations
+from workflows.runtime import accounts, operations, process
 from workflows.runtime.operations import Actor, InstanceView, StartRequest
 
 ROOT = Actor(name="tests", door="api", is_admin=True)
@@ -35,6 +35,11 @@ def register(body: str, **document: str) -> None:
 def start(name: str = "echo", namespace: str = "tests", **more: Any) -> InstanceView:
     """Start an instance and return it."""
     return operations.start(StartRequest(namespace=namespace, name=name, **more), actor=ROOT).instance
+
+
+def give_up(instance: str, reason: str = "no") -> None:
+    """Have a step of an instance be one that cannot be stored."""
+    process.current().stepper.consequences.bury(instance, OSError(reason))
 
 
 class Answer:

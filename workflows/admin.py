@@ -14,7 +14,7 @@ from django.utils.safestring import SafeString
 from workflows import models
 from workflows.dsl.jsontext import decode
 from workflows.readonly import ReadOnlyAdmin, identity, moment, namespaces_of, shown
-from workflows.runtime import accounts, operations
+from workflows.runtime import accounts, dead_letters, operations
 from workflows.runtime.operations import Actor, InstanceView
 from workflows.runtime.records import unpack
 from workflows.steering import actor_of, steer_rows
@@ -248,6 +248,48 @@ class InstanceAdmin(ReadOnlyAdmin):
     def context_shown(self, row: models.Instance) -> SafeString | str:
         """The last `$context`."""
         return shown(_seen(row).context)
+
+
+@admin.register(models.DeadLetter)
+class DeadLetterAdmin(ReadOnlyAdmin):
+    """Instances that were given up, and why; their pages are those of the instances."""
+
+    namespace_path = "namespace"
+    list_display = ("id_shown", "definition_line", "why", "given_up_at")
+    list_display_links = None
+    list_filter = (WorkflowFilter,)
+    search_fields = ("id",)
+    search_help_text = InstanceAdmin.search_help_text
+    ordering = ("-ended_at", "-id")
+    actions = ("redeliver",)
+    get_search_results = InstanceAdmin.get_search_results
+    has_steer_permission = InstanceAdmin.has_steer_permission
+    definition_line = InstanceAdmin.definition_line
+    why = InstanceAdmin.summary
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[models.DeadLetter]:
+        """Leave the payloads in the database."""
+        return super().get_queryset(request).filter(given_up=True).defer("input", "output", "context")
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Who may see instances."""
+        return request.user.has_perm("workflows.view_instance")
+
+    @admin.action(description="Redeliver", permissions=["steer"])
+    def redeliver(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
+        """Take them up again from the task where they stood."""
+        return steer_rows(self, request, queryset, "redeliver", dead_letters.redeliver)
+
+    @admin.display(description="instance", ordering="id")
+    def id_shown(self, row: models.DeadLetter) -> SafeString:
+        """The way to its page."""
+        page = reverse("admin:workflows_instance_change", args=(row.pk,))
+        return format_html('<a href="{}"><code>{}</code></a>', page, row.pk)
+
+    @admin.display(description="given up", ordering="ended_at")
+    def given_up_at(self, row: models.DeadLetter) -> str:
+        """To the second."""
+        return moment(row.ended_at)
 
 
 @admin.register(models.Checkpoint)

@@ -81,6 +81,10 @@ class InstanceQuerySet(models.QuerySet["Instance"]):
         """Those that have not ended."""
         return self.filter(status__in=OPEN_STATUSES)
 
+    def given_up(self) -> Self:
+        """Dead letters."""
+        return self.filter(given_up=True)
+
     def labelled(self, key: str, value: str) -> Self:
         """Those with a label. Django's own look-ups read keys as paths: `0`, `a__b` and `in` are labels here."""
         if connections[self.db].vendor == "postgresql":
@@ -118,6 +122,8 @@ class Instance(models.Model):
     created_at = models.DateTimeField()
     started_at = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True)
+    given_up = models.BooleanField(db_default=False, default=False)
+    """Whether it is a dead letter: the runtime ended it, no fault of the workflow's own. Until it is taken up again."""
 
     objects = InstanceQuerySet.as_manager()
 
@@ -137,10 +143,21 @@ class Instance(models.Model):
             models.Index(fields=("ended_at",), condition=Q(ended_at__isnull=False), name="instance_ended"),
             models.Index(fields=("status", "-id"), condition=~Q(status="completed"), name="instance_status"),
             models.Index(fields=("namespace", "workflow", "-id"), name="instance_workflow"),
+            models.Index(fields=("-ended_at", "-id"), condition=Q(given_up=True), name="instance_given_up"),
         )
 
     def __str__(self) -> str:
         return f"{self.namespace}/{self.workflow}:{self.version} {self.id}"
+
+
+class DeadLetter(Instance):
+    """An instance that was given up, on a page of its own."""
+
+    class Meta:
+        """As people call them."""
+
+        proxy = True
+        verbose_name = "dead letter"
 
 
 class Checkpoint(models.Model):
@@ -262,19 +279,11 @@ class Node(models.Model):
     held = models.JSONField(default=list)
     """Waits held for longer than a third of a lease: `[[instance, wait, ring], ...]`."""
 
+    trying = models.JSONField(default=list)
+    """The suspect that this very process would die of, if it were to die now: `[instance, wait, ring]`, or empty."""
+
     def __str__(self) -> str:
         return self.name
-
-
-class Lease(models.Model):
-    """The right of one process to act alone, until a time."""
-
-    name = models.CharField(max_length=64, primary_key=True)
-    holder = models.CharField(max_length=255)
-    until = models.DateTimeField()
-
-    def __str__(self) -> str:
-        return f"{self.name} held by {self.holder}"
 
 
 class ApiKey(models.Model):

@@ -27,6 +27,8 @@ def _together(config: Config) -> Iterator[str]:
         yield "lemline.execution.prioritization.levels: at most 10, which is what brokers know"
     if levels.default_level > levels.levels:
         yield f"lemline.execution.prioritization.default-level: at most {levels.levels}, the number of levels"
+    if config.execution.max_recoveries < 3:
+        yield "lemline.execution.max-recoveries: at least 3, to tell an activity from what happened to run beside it"
     if config.web.port not in _PORTS:
         yield "lemline.web.port: at most 65535"
     if idle is not None and idle > lease / 2:

@@ -152,6 +152,10 @@ class Execution:
     """How long running activities may still take when a worker is told to stop. Shorter than what the one who stops
     it grants."""
 
+    max_recoveries: int = 3
+    """Processes that may die of one activity before its instance is given up as a dead letter. At least 3: fewer cannot
+    tell it from what happened to run beside it."""
+
     pools: Pools = field(default_factory=Pools)
     prioritization: Prioritization = field(default_factory=Prioritization)
 

@@ -23,6 +23,8 @@ ROUTES = [
     ("POST", "/instances/{id}/resume", {}, "operator", 200),
     ("POST", "/instances/{id}/cancel", {}, "operator", 200),
     ("POST", "/instances/{id}/retry", {}, "operator", 409),
+    ("GET", "/dead-letters", None, "viewer", 200),
+    ("POST", "/dead-letters/{id}/redeliver", {}, "operator", 409),
     ("GET", "/keys", None, "admin", 200),
     ("POST", "/keys", {"name": "new", "role": "viewer"}, "admin", 201),
     ("DELETE", "/keys/1", None, "admin", 204),

@@ -21,6 +21,8 @@ PATHS = {
     "/instances/{id}/resume": "POST",
     "/instances/{id}/cancel": "POST",
     "/instances/{id}/retry": "POST",
+    "/dead-letters": "GET, HEAD",
+    "/dead-letters/{id}/redeliver": "POST",
     "/keys": "GET, HEAD, POST",
     "/keys/1": "DELETE",
     "/queues": "GET, HEAD",
@@ -32,7 +34,7 @@ WRONG = [(path, method) for path, right in PATHS.items() for method in METHODS i
 HEALTH = ("/health", "/health/live", "/health/liveness", "/health/ready", "/health/readiness")
 
 LATER = [
-    "/events", "/events/stream", "/dead-letters", "/schedules", "/functions", "/sinks", "/webhooks", "/hooks/x",
+    "/events", "/events/stream", "/schedules", "/functions", "/sinks", "/webhooks", "/hooks/x",
     "/approvals", "/approvals/1", "/approve/x", "/instances/bulk", "/instances/{id}/graph.svg",
     "/instances/{id}/timeline.svg",
 ]  # fmt: skip

@@ -26,7 +26,7 @@ SERIES = [
 QUEUE = "lemline:lemline.compute:2"
 """The list of Redis where messages of the pool `compute` with the usual priority wait."""
 
-POISON = "3 worker processes died while they ran this activity; it is not tried again"
+POISON = "3 processes died while they ran the task 'swallow'; it is not tried again"
 
 
 @pytest.fixture(scope="module", autouse=True)

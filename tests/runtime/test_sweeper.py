@@ -233,7 +233,7 @@ def test_an_activity_that_three_processes_died_of_faults_its_instance_with_a_pro
     assert status_of(instance) == "faulted"
     assert problem_of(instance)["type"].endswith("/runtime")
     assert problem_of(instance)["instance"] == "/do/0/work"
-    assert "3 worker processes died" in problem_of(instance)["detail"]
+    assert "3 processes died while they ran the task 'work'" in problem_of(instance)["detail"]
     assert field.runtime.bells.names == ["work", "work 2", "work 3"]
 
 

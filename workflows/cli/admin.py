@@ -1,20 +1,21 @@
-"""`admin create-key|list-keys|revoke-key|bootstrap`: who may come in."""
+"""`admin create-key|list-keys|revoke-key|bootstrap`: who may come in. `admin dead-letters list|redeliver`."""
 
 import argparse
 import os
 
 from workflows.cli.areas import Area, Areas
 from workflows.cli.exits import CommandError, Exit
-from workflows.cli.inputs import actor, confirm
+from workflows.cli.inputs import actor, add_input_flags, confirm, instance_id, limit, read_input
 from workflows.cli.output import Output
 
 ROLES = ("viewer", "operator", "editor", "admin")
 COLUMNS = ("id", "prefix", "name", "role", "namespaces", "createdAt", "revokedAt")
+LETTER_COLUMNS = ("id", "workflow", "position", "reason", "givenUpAt")
 
 
 def add(areas: "Areas[argparse.ArgumentParser]") -> None:
     """Add the area."""
-    area = Area(areas, "admin", "API keys, and the first user.")
+    area = Area(areas, "admin", "API keys, the first user, and what was given up.")
     create = area.verb("create-key", _create)
     create.add_argument("name", help="what people will call it")
     create.add_argument("--role", choices=ROLES, default="viewer")
@@ -26,6 +27,18 @@ def add(areas: "Areas[argparse.ArgumentParser]") -> None:
     revoke.add_argument("--yes", "-y", action="store_true", help="do not ask")
     bootstrap = area.verb("bootstrap", _bootstrap)
     bootstrap.add_argument("--username", default="admin")
+    _add_dead_letters(area.area("dead-letters", "Instances that were given up."))
+
+
+def _add_dead_letters(area: Area) -> None:
+    listing = area.verb("list", _list_letters)
+    listing.add_argument("--kind", choices=("instance", "event"), help="default: all")
+    listing.add_argument("--limit", type=limit, default=100)
+    listing.add_argument("--cursor")
+    redeliver = area.verb("redeliver", _redeliver)
+    redeliver.add_argument("id")
+    redeliver.add_argument("--reason", default="", help="for the history and the audit")
+    add_input_flags(redeliver)
 
 
 def _create(options: argparse.Namespace, output: Output) -> None:
@@ -82,3 +95,25 @@ def _bootstrap(options: argparse.Namespace, output: Output) -> None:
         output.note(f"{options.username} can log in at /admin/")
     if key:
         output.note(f"the API key {accounts.ensure_api_key(key).prefix} is valid")
+
+
+def _list_letters(options: argparse.Namespace, output: Output) -> None:
+    """List dead letters: what processes died of, or what could not be stored; the last one given up first."""
+    from workflows.runtime import dead_letters
+
+    page = dead_letters.list_dead_letters(actor=actor(), kind=options.kind, limit=options.limit, cursor=options.cursor)
+    items = [letter.to_json() for letter in page.items]
+    named = [f"{letter.namespace}/{letter.workflow}:{letter.version}" for letter in page.items]
+    rows = [{**item, "workflow": name} for item, name in zip(items, named, strict=True)]
+    output.table(rows, LETTER_COLUMNS, whole={"items": items, "next": page.next})
+    if page.next and output.format == "text":
+        output.note(f"more: --cursor {page.next}")
+
+
+def _redeliver(options: argparse.Namespace, output: Output) -> None:
+    """Take a dead letter up again from the task where it stood; --input replaces that task's input."""
+    from workflows.runtime import dead_letters
+
+    edited = read_input(options) if options.input is not None or options.input_file is not None else None
+    view = dead_letters.redeliver(instance_id(options.id), actor=actor(), input=edited, reason=options.reason)
+    output.note(f"{view.id} is {view.status}")

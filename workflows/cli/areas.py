@@ -16,6 +16,10 @@ class Area:
         parser = areas.add_parser(name, help=about, description=about, aliases=aliases)
         self._verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True, parser_class=type(parser))
 
+    def area(self, name: str, about: str) -> "Area":
+        """Add an area within this one."""
+        return Area(self._verbs, name, about)
+
     def verb(self, name: str, run: Verb, *, aliases: tuple[str, ...] = ()) -> argparse.ArgumentParser:
         """Add a verb, described by the docstring of what runs it; returns its parser for the flags."""
         return add_verb(self._verbs, name, run, aliases=aliases)

@@ -40,13 +40,10 @@ from workflows.engine.outcomes import Timer
 from workflows.engine.plan import plan_of
 from workflows.engine.problems import Problem, problem
 from workflows.engine.scope import DATA_LIMIT_BYTES
-from workflows.engine.state import WORK, Attempts, Entry, Held, State, Wait
+from workflows.engine.state import SUSPECT_FROM, WORK, Attempts, Entry, Held, State, Wait
 from workflows.engine.step import Step
 
 Answer = ActivitySucceeded | ActivityFailed | ChildStarted | ChildEnded | Continued | EventArrived
-
-DEATHS_LIMIT = 3
-"""Processes that may die with one activity in hand before the instance is given up."""
 
 _STANDING_STILL = frozenset({"timeout", "attempt", "limit"})
 """Timers that do not run while the instance is suspended."""
@@ -125,25 +122,28 @@ def _apply_answer(driver: Driver, wait: Wait, fact: AnyFact) -> None:
 
 
 def _lost(driver: Driver, fact: ActivityLost) -> bool:
-    """Ring again; an activity that several processes died of is given up."""
+    """Ring again; an activity that several processes died of is given up.
+
+    A death that may have been another's fault makes a suspect of it, and no more: only as a suspect it is found guilty.
+    """
     state = driver.state
     wait = state.waits[fact.wait_id]
     if wait.kind not in WORK or wait.ring != fact.ring or state.status == "suspended":
         return False
-    deaths = wait.deaths + fact.blamed
+    deaths = wait.deaths + (fact.blamed or (fact.suspected and wait.deaths < SUSPECT_FROM))
     wait = msgspec.structs.replace(wait, ring=wait.ring + 1, rung_at=fact.at, deaths=deaths)
     state.waits[fact.wait_id] = wait
-    if deaths < DEATHS_LIMIT:
+    if not fact.blamed or deaths < fact.limit:
         driver.ring(fact.wait_id)
     elif wait.frame:
-        driver.fail_for_good(wait.frame, _poison(deaths))
+        driver.fail_for_good(wait.frame, _poison(deaths, driver.node(wait.frame).name))
     else:
         driver.close_wait(fact.wait_id)
     return True
 
 
-def _poison(deaths: int) -> Problem:
-    return problem("runtime", f"{deaths} worker processes died while they ran this activity; it is not tried again")
+def _poison(deaths: int, name: str) -> Problem:
+    return problem("runtime", f"{deaths} processes died while they ran the task {name!r}; it is not tried again")
 
 
 def _timer_fired(driver: Driver, fact: TimerFired) -> bool:

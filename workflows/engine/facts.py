@@ -64,7 +64,13 @@ class ActivityLost(Fact, frozen=True, kw_only=True, tag=True):
     """The ring that was lost. Another ring than the wait's current one changes nothing."""
 
     blamed: bool = False
-    """Whether a process died with the activity in hand (`docs/architecture.md`, poison)."""
+    """Whether a process died of this very activity (`docs/architecture.md`, poison)."""
+
+    suspected: bool = False
+    """Whether a process died that may have had it in hand, beside others."""
+
+    limit: int = 3
+    """Processes that may die with it before its instance is given up."""
 
 
 class TimerFired(Fact, frozen=True, kw_only=True, tag=True):

@@ -244,7 +244,13 @@ def cancel(instance_id: UUID, *, actor: Actor, reason: str = "") -> InstanceView
 
 
 def retry(
-    instance_id: UUID, *, actor: Actor, source: str = "failed", input: bytes | None = None, reason: str = ""
+    instance_id: UUID,
+    *,
+    actor: Actor,
+    source: str = "failed",
+    input: bytes | None = None,
+    reason: str = "",
+    verb: str = "retry",
 ) -> InstanceView:
     """Take a faulted or cancelled instance up again.
 
@@ -254,14 +260,15 @@ def retry(
         source: `failed`, `beginning`, or a position.
         input: JSON text of an edited raw input; None for the recorded one.
         reason: For the history.
+        verb: What they call it, for the audit.
 
     Raises:
         OperationRefusedError: It is neither faulted nor cancelled, or the position cannot be entered.
     """
-    _must_allow("retry", _find(instance_id, actor), ("faulted", "cancelled"))
+    _must_allow(verb, _find(instance_id, actor), ("faulted", "cancelled"))
     given = _recorded_input(instance_id, source) if input is None else decode(input)
     fact = facts.RetryRequested(at=current().clock.now(), source=source, input=given, reason=reason, by=actor.name)
-    return _apply("retry", instance_id, fact, actor, reason, from_=("faulted", "cancelled"), there=())
+    return _apply(verb, instance_id, fact, actor, reason, from_=("faulted", "cancelled"), there=())
 
 
 def _recorded_input(instance_id: UUID, source: str) -> object:

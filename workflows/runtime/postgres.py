@@ -77,7 +77,10 @@ _GRAVE = (
     " SELECT instance, step, %(ordinal)s, true, '', '', '', 'faulted', 1, clock_timestamp(), '', '', '', ''"
     " FROM grave ON CONFLICT DO NOTHING)"
     " UPDATE workflows_instance SET status = 'faulted', problem = %(problem)s, problem_type = %(type)s,"
-    " ended_at = clock_timestamp() FROM grave WHERE id = grave.instance"
+    " ended_at = clock_timestamp(), given_up = true FROM grave WHERE id = grave.instance"
+)
+_GIVEN_UP = (
+    "UPDATE workflows_instance SET given_up = %(given_up)s WHERE id = %(id)s::uuid AND given_up <> %(given_up)s;"
 )
 _CONTENTION = ("40", "55P03")
 """Starts of SQLSTATE: deadlock, serialization, a lock that was not to be had in time."""
@@ -259,6 +262,8 @@ def _statements(cursor: Any, changes: Changes) -> Iterable[bytes]:
         yield _HISTORY % literals.rows(changes.history)
     if changes.phases:
         yield _PHASE % literals.rows(map(_phase_values, changes.phases), _PHASE_TYPES)
+    for instance, given_up in changes.given_up.items():
+        yield cursor.mogrify(_GIVEN_UP, {"id": instance, "given_up": given_up})
     if changes.removed:
         yield cursor.mogrify("DELETE FROM workflows_checkpoint WHERE instance = ANY(%s::uuid[]);", (changes.removed,))
     if changes.events:

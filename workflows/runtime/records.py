@@ -134,6 +134,9 @@ class Changes:
     removed: list[str] = field(default_factory=list)
     """Instances whose checkpoint goes."""
 
+    given_up: dict[str, bool] = field(default_factory=dict)
+    """Instances that become dead letters, or are none any more."""
+
     size_bytes: int = 0
     """States and inputs among it."""
 
@@ -204,7 +207,8 @@ class Records(Protocol):
         ...
 
     def bury(self, instance_id: str, problem: bytes, problem_type: str) -> None:
-        """Fault an instance whose step cannot be taken, so that it neither comes back for ever nor vanishes.
+        """Fault an instance whose step cannot be taken, so that it neither comes back for ever nor vanishes: it is a
+        dead letter.
         Its state stays as it was; `retry` goes on from there. One that has ended already is left as it is.
         """
         ...

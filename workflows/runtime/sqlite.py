@@ -150,7 +150,7 @@ class SqliteRecords:
         if self._run(connection, _GRAVE, (instance,)).rowcount:
             now = _moment(self.now())
             self._run(connection, _GRAVE_HISTORY, (GRAVE_ORDINAL, now, instance))
-            values = "status = 'faulted', problem = ?, problem_type = ?, ended_at = ?"
+            values = "status = 'faulted', problem = ?, problem_type = ?, ended_at = ?, given_up = 1"
             sql = f"UPDATE workflows_instance SET {values} WHERE id = ?"
             self._run(connection, sql, (problem, problem_type, now, instance))
         self._run(connection, "COMMIT")
@@ -212,6 +212,8 @@ def _statements(changes: Changes) -> Iterable[tuple[str, list[tuple[object, ...]
     yield _UPDATE, [_stored(values, (8,)) for values in after]
     yield _HISTORY, [_stored(values, (0,)) for values in changes.history]
     yield _PHASE, [_stored(_phase_values(phase), (7,)) for phase in (*claimed, *changes.phases)]
+    marks: list[tuple[object, ...]] = [(value, _hex(instance)) for instance, value in changes.given_up.items()]
+    yield "UPDATE workflows_instance SET given_up = ? WHERE id = ?", marks
     yield "DELETE FROM workflows_checkpoint WHERE instance = ?", [(_hex(instance),) for instance in changes.removed]
     yield _EVENT, [_stored(values, ()) for values in changes.events]
 

@@ -107,6 +107,9 @@ class Taken:
     """Facts that changed nothing."""
 
     told: bool = False
+    given_up: bool | None = None
+    """Whether these facts made a dead letter of it, or took it up again; None for neither."""
+
     deferred: bool = False
     """Whether the rows of a new instance are written before its first step, which takes long."""
 
@@ -262,6 +265,9 @@ class Steps:
         if isinstance(fact, facts.RetryRequested):
             # The parent learns, or has learnt, how the first try ended; from here on this one is on its own.
             taken.state.parent_wait = ""
+            taken.given_up = False
+        elif isinstance(fact, facts.ActivityLost) and taken.state.status == "faulted":
+            taken.given_up = True
         taken.step += 1
         taken.changed = True
         taken.commands.extend(step.commands)
@@ -285,6 +291,8 @@ class Steps:
             changes.size_bytes += 2 * len(subject.birth.input)
         else:
             self._write_known(taken, after, now, changes)
+        if taken.given_up is not None:
+            changes.given_up[taken.instance_id] = taken.given_up
         changes.history.extend(self._history.rows(taken.instance_id, taken.records))
         changes.events.extend(_event(command.event, now) for command in taken.commands if isinstance(command, Publish))
 
