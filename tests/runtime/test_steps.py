@@ -49,6 +49,22 @@ def test_values_over_the_limit_are_left_out_of_the_history_with_their_size(
     assert models.Instance.objects.get().output is not None
 
 
+def test_a_large_input_that_all_items_have_is_kept_with_their_loop_and_left_out_of_each_item(
+    database: str, new_runtime: Callable[[], Runtime]
+) -> None:
+    runtime = new_runtime()
+    define("do: [{all: {for: {in: .items, parallel: true}, do: [{work: {call: work}}]}}]")
+    given = {"items": ["x" * 600, "y" * 600]}
+    instance = runtime.start(input=given)
+
+    runtime.succeed(instance, "work")
+    runtime.succeed(instance, "work")
+
+    inputs = [(row.name, jsontext.decode(bytes(row.input))) for row in models.History.objects.filter(is_phase=False)]
+    left_out = {"$truncated": True, "size": len(jsontext.encode(given)), "href": ""}
+    assert inputs == [("work", left_out), ("work", left_out), ("all", given)]
+
+
 def test_an_instance_is_written_when_its_phase_changes_and_not_with_every_step(runtime: Runtime) -> None:
     define("do: [{a: {call: work}}, {b: {call: work}}]")
     instance = runtime.start()

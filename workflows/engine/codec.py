@@ -9,10 +9,12 @@ among them: it lies beside the state, in a column that no step rewrites.
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 
 from workflows.engine.data import Data
+from workflows.engine.outputs import Outputs
 from workflows.engine.state import State, Wait
 
 SCHEMA = 1
@@ -61,9 +63,11 @@ def encode_state(state: State) -> bytes:
     numbers = {id(state.raw_input): 0}
     texts: dict[bytes, int] = {}
 
-    def number(data: Data) -> int:
+    def number(data: Data | Outputs) -> object:
         known = numbers.get(id(data))
         if known is None:
+            if isinstance(data, Outputs):
+                return data.by_index()
             known = numbers[id(data)] = texts.setdefault(data.text, len(texts) + 1)
         return known
 
@@ -84,8 +88,10 @@ def decode_state(hot: bytes, input: bytes) -> State:
     stored = _read(hot)
     documents = [Data(text=bytes(input)), *(Data(text=bytes(text)) for text in stored.documents)]
 
-    def document(_: type, number: int) -> Data:
-        return documents[number]
+    def document(kind: type, written: Any) -> object:
+        if kind is Data:
+            return documents[written]
+        return Outputs({int(index): documents[number] for index, number in written.items()})
 
     return msgspec.json.Decoder(State, dec_hook=document, float_hook=Decimal).decode(stored.state)
 

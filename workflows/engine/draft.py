@@ -30,7 +30,7 @@ from workflows.engine.outcomes import Timer
 from workflows.engine.plan import Node, Plan
 from workflows.engine.problems import Problem, ProblemError, problem
 from workflows.engine.scope import DATA_LIMIT_BYTES, Scope
-from workflows.engine.state import Frame, Memo, State, Status, Wait
+from workflows.engine.state import Frame, Memo, Spread, State, Status, Wait
 from workflows.engine.step import PhaseChange, TaskRun
 
 _KINDS: Mapping[type[Ringable], Literal["activity", "child", "continue"]] = {
@@ -43,13 +43,15 @@ _KINDS: Mapping[type[Ringable], Literal["activity", "child", "continue"]] = {
 class Draft:
     """One instance during one step."""
 
-    def __init__(self, plan: Plan, state: State, at: datetime) -> None:
+    def __init__(self, plan: Plan, state: State, at: datetime, *, owned: bool = False) -> None:
         self.plan = plan
         self.at = at
-        self.state = state = copy(state)
-        state.frames = dict(state.frames)
-        state.waits = dict(state.waits)
-        state.agenda = list(state.agenda)
+        if not owned:
+            state = copy(state)
+            state.frames = dict(state.frames)
+            state.waits = dict(state.waits)
+            state.agenda = list(state.agenda)
+        self.state = state
         self.asked: dict[str, Command] = {}
         """Commands by the wait they open: one that closes within the step never leaves."""
 
@@ -147,7 +149,7 @@ class Draft:
         if wait is not None and wait.frame:
             self.close_wait(str(id), keys_matter=keys_matter)
         if node.has_timers:
-            for wait_id in [name for name, wait in state.waits.items() if wait.frame == id]:
+            for wait_id in entries.timers_of(id, frame):
                 self.close_wait(wait_id)
         del state.frames[id]
         if frame.parent:
@@ -166,10 +168,15 @@ class Draft:
                     pool=node.pool or None,
                     worker=worker or None,
                     input=frame.raw,
+                    is_shared=frame.iteration is not None and self._is_of_all_items(frame),
                     output=output,
                     problem=problem,
                 )
             )
+
+    def _is_of_all_items(self, frame: Frame) -> bool:
+        around = self.state.frames[frame.parent]
+        return frame.raw is around.input and isinstance(around.memo, Spread)
 
     def _ran(self, id: int) -> tuple[str, datetime | None]:
         """Who ran the activity of a frame, and since when, if its answer ended the frame."""

@@ -69,6 +69,15 @@ def child_of(wait: Wait) -> str:
     return command.child_id if isinstance(command, StartChild) else ""
 
 
+def timers_of(id: int, frame: Frame) -> list[str]:
+    """Return the names that a frame's timers have or had, besides that of a `wait`."""
+    names = [f"{id}.timeout", f"{id}.limit"]
+    if isinstance(frame.memo, Attempts):
+        numbers = range(1, frame.memo.retries + 2)
+        names += [f"{id}.{purpose}.{number}" for purpose in ("attempt", "retry") for number in numbers]
+    return names
+
+
 def deadline(plan: Plan, state: State, id: int) -> datetime | None:
     """Return the earliest time at which a timeout around the frame, or its own, ends it."""
     if not plan.has_timeouts:

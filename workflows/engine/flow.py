@@ -9,6 +9,7 @@ from workflows.engine import catching
 from workflows.engine.data import Data
 from workflows.engine.facts import Fact
 from workflows.engine.outcomes import Begin, Branch, Done, Handler, Outcome, Sleep, Stay, Timer
+from workflows.engine.outputs import Outputs
 from workflows.engine.plan import Block
 from workflows.engine.problems import Problem, ProblemError, problem
 from workflows.engine.scope import Scope, as_json, shown
@@ -122,14 +123,14 @@ def _spread(scope: Scope, items: Data) -> Outcome:
     if count == 0:
         return Done(Data([]))
     begun = min(count, task.max_concurrency or count)
-    memo = Spread(items, count, begun, {})
+    memo = Spread(items, count, begun, Outputs())
     return Begin(block=_body(scope), input=data, memo=memo, iterations=tuple(range(begun)))
 
 
 def _gathered(scope: Scope, memo: Spread, iteration: int, output: Data) -> Outcome:
-    outputs = {**memo.outputs, iteration: output}
+    outputs = memo.outputs.plus(iteration, output)
     if len(outputs) == memo.count:
-        return Done(Data.array([outputs[index] for index in range(memo.count)]))
+        return Done(Data.array(outputs.in_order()))
     if memo.begun == memo.count:
         return Stay(Spread(memo.items, memo.count, memo.begun, outputs))
     after = Spread(memo.items, memo.count, memo.begun + 1, outputs)

@@ -16,6 +16,7 @@ from workflows.dsl.jsontext import Json
 from workflows.engine.commands import Ringable, RunActivity, decode_command
 from workflows.engine.data import Data
 from workflows.engine.facts import AnyFact
+from workflows.engine.outputs import Outputs
 from workflows.engine.problems import Problem
 
 Status = Literal["pending", "running", "waiting", "suspended", "cancelled", "faulted", "completed"]
@@ -44,7 +45,7 @@ class Spread(msgspec.Struct, frozen=True, array_like=True, tag="spread"):
     """Items to run, after `while` cut the rest off."""
 
     begun: int
-    outputs: dict[int, Data]
+    outputs: Outputs
 
 
 class Branches(msgspec.Struct, frozen=True, array_like=True, tag="branches"):

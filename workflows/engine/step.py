@@ -36,6 +36,9 @@ class TaskRun(msgspec.Struct, frozen=True, kw_only=True):
     input: Data
     """The raw input: what `retry` from this task starts with again."""
 
+    is_shared: bool
+    """Whether all items of the parallel `for` around it have this input: the run of that has it too."""
+
     output: Data | None
     """The transformed output; None unless completed or skipped."""
 

@@ -10,6 +10,9 @@ from workflows.engine import Data, PhaseChange, TaskRun
 from workflows.runtime.records import HistoryRow
 from workflows.runtime.views import left_out
 
+SHARED_BYTES = 1024
+"""What an item's row holds at most of an input that all items have: thousands of items would each write all of it."""
+
 
 @dataclass(frozen=True, slots=True)
 class HistoryPolicy:
@@ -39,13 +42,14 @@ class HistoryPolicy:
         return (
             instance, step, ordinal, False, run.position, run.name, run.kind, run.status, run.attempt, run.iteration,
             run.queued_at, run.started_at, run.ended_at, (run.pool or "")[:32], (run.worker or "")[:255],
-            self._kept(run.input), None if run.output is None else self._kept(run.output),
+            self._kept(run.input, min(self.limit_bytes, SHARED_BYTES) if run.is_shared else self.limit_bytes),
+            None if run.output is None else self._kept(run.output, self.limit_bytes),
             None if run.problem is None else msgspec.json.encode(run.problem), "", "",
         )  # fmt: skip
 
-    def _kept(self, data: Data) -> bytes:
+    def _kept(self, data: Data, limit_bytes: int) -> bytes:
         text = data.text
-        return text if len(text) <= self.limit_bytes else encode(left_out(len(text), ""))
+        return text if len(text) <= limit_bytes else encode(left_out(len(text), ""))
 
 
 def _phase_row(instance: str, step: int, ordinal: int, change: PhaseChange) -> HistoryRow:

@@ -257,7 +257,7 @@ class Steps:
         self._apply(taken, self.started(taken.subject.registered, now))
 
     def _apply(self, taken: Taken, fact: facts.Fact) -> None:
-        step = advance(taken.subject.registered.definition, taken.state, fact)
+        step = advance(taken.subject.registered.definition, taken.state, fact, given_away=taken.changed)
         if not step.changed:
             taken.ignored.append(fact)
             return
