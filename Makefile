@@ -15,7 +15,7 @@ RUNS := $(VENV)/.runs
 CHECKS := $(VENV)/.checks
 
 .DEFAULT_GOAL := help
-.PHONY: help run dev up order test check format bench docs clean
+.PHONY: help run dev up order test crash check format bench docs clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -39,6 +39,11 @@ order: $(RUNS) ## the order example against its own shop: ARGS="--failing-charge
 test: $(CHECKS) ## all tests, on services of their own: ARGS="tests/engine -k retry"
 	@$(BIN)/python -m lemline_site.services install postgresql redis rabbitmq node
 	@$(BIN)/python -m lemline_site.services run -- $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal $(ARGS)
+
+crash: $(CHECKS) ## break things under load, and look whether all comes right: N=1000 SEED=7 BROKER=rabbitmq
+	@$(BIN)/python -m lemline_site.services install postgresql redis $(if $(filter rabbitmq,$(BROKER)),rabbitmq)
+	@$(BIN)/python -m tests.crash.campaign $(if $(N),-n $(N)) $(if $(SEED),--seed $(SEED)) \
+		$(if $(BROKER),--broker $(BROKER)) $(ARGS)
 
 check: $(CHECKS) ## format, lint, types, Django's checks, migrations, generated pages
 	$(BIN)/ruff format --check .

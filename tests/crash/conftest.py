@@ -6,13 +6,12 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import redis
-from django.conf import settings
 from pytest_django.plugin import DjangoDbBlocker
 
-from tests import databases, processes
-from tests.crash.harness import DEV, KEY, LEASE_SECONDS, SERVED, Commands, Installation
+from tests import databases
+from tests.crash.harness import SERVED, Commands, Installation
+from tests.crash.installing import installed
 from tests.crash.stub import Stub
-from workflows.runtime import accounts
 
 Open = Callable[..., contextlib.AbstractContextManager[Installation]]
 
@@ -33,28 +32,11 @@ def open_installation(
 
     @contextlib.contextmanager
     def opened(database: str, commands: Commands, **more: str) -> Iterator[Installation]:
-        before = settings.LEMLINE.database.url
-        folder = tmp_path_factory.mktemp("installation")
-        with django_db_blocker.unblock():
-            databases.use(database)
-            if commands is not DEV:  # which makes both itself
-                databases.migrate()
-                accounts.ensure_api_key(KEY)
-            environment = {
-                **processes.environment(folder),
-                "LEMLINE_ACTIVITIES": "tests.crash.plug",
-                "LEMLINE_EXECUTION_LEASE": f"{LEASE_SECONDS}s",
-                "LEMLINE_EXECUTION_POOLS_IO_MAX_SIZE": "8",
-                "LEMLINE_DEV_API_KEY": KEY,
-                **more,
-            }
-            installation = Installation(folder, environment, commands)
-            try:
-                installation.open()
-                yield installation
-            finally:
-                installation.close()
-                databases.use(before)
+        with (
+            django_db_blocker.unblock(),
+            installed(tmp_path_factory.mktemp("installation"), database, commands, **more) as installation,
+        ):
+            yield installation
 
     return opened
 

@@ -21,9 +21,15 @@ from typing import Any
 from uuid import uuid4
 
 from lemline_site.services.program import free_port
-from tests.waiting import wait_until
+from tests.waiting import PATIENCE_SECONDS, wait_until
 from workflows import models
 from workflows.models import FINAL_STATUSES
+
+LEFT_UNDONE = 0
+"""In place of a signal: the process lives, and what it was about to do does not happen."""
+
+UNAVAILABLE = (429, 502, 503, 504)
+"""Answers that ask for another try."""
 
 ROOT = Path(__file__).parents[2]
 LEASE_SECONDS = 2
@@ -106,6 +112,15 @@ class Installation:
         """Send one process a signal, not its children."""
         os.kill(self.pid(name), number)
 
+    def send_all(self, name: str, number: int) -> None:
+        """Send a process and its children a signal."""
+        os.killpg(self.pid(name), number)
+
+    @property
+    def names(self) -> list[str]:
+        """All processes."""
+        return sorted(self._processes)
+
     def kill(self, *names: str) -> None:
         """Kill processes at once and stay without them until `revive`."""
         for name in names:
@@ -151,29 +166,53 @@ class Installation:
             if process.running is None and process.is_wanted:
                 self._start(name, process)
 
-    def wait(self, condition: Callable[[], object], seen: Callable[[], object] = lambda: "nothing") -> None:
+    def wait(
+        self,
+        condition: Callable[[], object],
+        seen: Callable[[], object] = lambda: "nothing",
+        seconds: float = PATIENCE_SECONDS,
+    ) -> None:
         """Return once a condition holds; meanwhile whatever dies is started again."""
 
         def look() -> object:
             self.look_after()
             return condition()
 
-        wait_until(look, seen)
+        wait_until(look, seen, seconds)
 
     def wait_until_serving(self) -> None:
         """Return once every process that is wanted runs and takes work."""
         self.wait(lambda: all(map(self._serves, self._processes)), lambda: self.logs())
 
     def arm(self, place: str, role: str, instance: str, *, passages: int = 0, number: int = signal.SIGKILL) -> None:
-        """Have the process that reaches a place with this instance signal itself, after so many passages."""
+        """Have the process that reaches a place with this instance signal itself, after so many passages.
+
+        Args:
+            instance: Its id, or `any` for whichever comes first.
+            number: The signal, or `LEFT_UNDONE`.
+        """
         (self.folder / "faults" / f"{role}.{place}.{instance}").write_text(f"{passages} {int(number)}")
+
+    def disarm(self) -> None:
+        """Forget what has not happened yet."""
+        for path in (self.folder / "faults").iterdir():
+            path.unlink(missing_ok=True)
+
+    def claims(self) -> list[tuple[str, str, int]]:
+        """Return instance, wait and ring of every claim that was ever given."""
+        lines = (line.split() for line in (self.folder / "claims").read_text().splitlines())
+        return [(instance, wait, int(ring)) for instance, wait, ring in lines]
+
+    def set_clock(self, name: str, seconds: float) -> None:
+        """Let the wall clock of a process, and of its successors, be wrong by so much."""
+        (self.folder / f"clock.{name}").write_text(str(seconds))
 
     def armed(self) -> list[str]:
         """Return what has not happened yet."""
         return sorted(path.name for path in (self.folder / "faults").iterdir())
 
     def ask(self, method: str, path: str, body: object = None, kind: str = "application/json") -> Any:
-        """Ask the API. OSError when it cannot be reached or dies meanwhile."""
+        """Ask the API. OSError when it cannot be reached, dies meanwhile or asks for another try."""
         data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
         headers = {"Authorization": f"Bearer {KEY}", "Content-Type": kind}
         url = f"http://127.0.0.1:{self.port}/api/v1{path}"
@@ -185,6 +224,8 @@ class Installation:
             raise ConnectionError(f"{method} {path} was cut off") from error
         except urllib.error.HTTPError as error:
             with error:
+                if error.code in UNAVAILABLE:
+                    raise ConnectionError(f"{method} {path}: {error.code}") from error
                 raise AssertionError(f"{method} {path}: {error.code} {error.read().decode()}") from error
 
     def register(self, name: str, tasks: Sequence[Mapping[str, Any]], **more: Any) -> None:

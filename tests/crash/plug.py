@@ -1,16 +1,22 @@
 """What LEMLINE_ACTIVITIES brings into the processes under test: functions that call the stub, and places to die at.
 
-A place is armed by a file in the folder LEMLINE_FAULTS, named `role.place.instance`, which holds how many
-passages the process survives, and the signal. Whoever reaches the place next removes the file, so it happens
-once, and signals itself: by SIGKILL, nothing of it gets to clean up.
+A place is armed by a file in the folder LEMLINE_FAULTS, named `role.place.instance` (or `role.place.any`), which
+holds how many passages the process survives, and the signal. Whoever reaches the place next removes the file, so it
+happens once, and signals itself: by SIGKILL, nothing of it gets to clean up. With 0 in the signal's place the process
+lives on, and what it was about to do there is left undone.
+
+Beside that folder, `claims` tells every claim that was given, and `clock.ROLE` holds by how many seconds the wall
+clock of a process is wrong.
 """
 
 import functools
 import os
 import signal
+import sys
 import threading
+import time
 import urllib.request
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +24,17 @@ from workers.activities.functions import Context, activity
 from workers.claims import RedisClaims
 from workers.desk import Desk
 from workers.dispatcher import CeleryWorkers
+from workflows.runtime.cluster import Hold
 from workflows.runtime.postgres import PostgresRecords
 from workflows.runtime.sqlite import SqliteRecords
 
 FOLDER = Path(os.environ["LEMLINE_FAULTS"])
 ROLE = os.environ["LEMLINE_FAULT_ROLE"]
+CLOCK = FOLDER.parent / f"clock.{ROLE}"
+CLAIMS = os.open(FOLDER.parent / "claims", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+
+ANY = "any"
+"""Stands for whichever instance passes first."""
 
 
 @activity("crash/visit")
@@ -41,19 +53,24 @@ def poison(url: str, *, context: Context) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def pass_by(place: str, instances: Iterable[str]) -> None:
-    """Die here, if somebody asked for it."""
-    for instance in instances:
-        order = FOLDER / f"{ROLE}.{place}.{instance}"
-        if not order.exists():
-            continue
+def pass_by(place: str, instances: Iterable[str]) -> bool:
+    """Die here, if somebody asked for it; or return whether to leave undone what comes next."""
+    return any(_meets(FOLDER / f"{ROLE}.{place}.{instance}") for instance in [*instances, ANY])
+
+
+def _meets(order: Path) -> bool:
+    try:
         left, number = map(int, order.read_text().split())
         if left:
             order.write_text(f"{left - 1} {number}")
-            continue
+            return False
         order.unlink()
+    except (FileNotFoundError, ValueError):
+        return False  # nobody asked, or another thread was first
+    if number:
         # To this very thread: it goes no further.
         signal.pthread_kill(threading.get_ident(), number)
+    return not number
 
 
 def before(owner: type, method: str, place: str, instances: Callable[..., Iterable[str]]) -> None:
@@ -62,8 +79,7 @@ def before(owner: type, method: str, place: str, instances: Callable[..., Iterab
 
     @functools.wraps(original)
     def wrapped(self: Any, *args: Any, **kwargs: Any) -> Any:
-        pass_by(place, instances(*args))
-        return original(self, *args, **kwargs)
+        return None if pass_by(place, instances(*args)) else original(self, *args, **kwargs)
 
     setattr(owner, method, wrapped)
 
@@ -81,8 +97,42 @@ def after(owner: type, method: str, place: str, instances: Callable[..., Iterabl
     setattr(owner, method, wrapped)
 
 
+def note_claims() -> None:
+    """Tell of every claim that is given, before anything is done with it."""
+    original = RedisClaims.take
+
+    def take(self: RedisClaims, holds: Sequence[Hold]) -> list[bool]:
+        free = original(self, holds)
+        given = (hold for hold, is_free in zip(holds, free, strict=True) if is_free)
+        lines = [f"{instance} {wait} {ring}\n" for instance, wait, ring in given]
+        os.write(CLAIMS, "".join(lines).encode())
+        return free
+
+    RedisClaims.take = take  # type: ignore[method-assign]
+
+
+def bend_the_clock() -> None:
+    """Let the wall clock of this process be as wrong as its file says, wherever it is read."""
+    original = time.time
+
+    def bent() -> float:
+        try:
+            return original() + float(CLOCK.read_text())
+        except (FileNotFoundError, ValueError):
+            return original()
+
+    for module in list(sys.modules.values()):
+        for name, value in list(getattr(module, "__dict__", {}).items()):
+            if value is original:
+                setattr(module, name, bent)
+
+
 def _of_message(message: Any) -> list[str]:
     return [item.instance_id for item in message.items]
+
+
+def _of_deliveries(deliveries: Any) -> list[str]:
+    return [delivery.instance_id for delivery in deliveries]
 
 
 def _of_changes(changes: Any) -> list[str]:
@@ -90,11 +140,14 @@ def _of_changes(changes: Any) -> list[str]:
     return [*births, *(after.instance_id for after in changes.checkpoints), *changes.removed]
 
 
+bend_the_clock()
+note_claims()
 before(Desk, "handle", "taken", _of_message)
 after(RedisClaims, "take", "claimed", lambda holds: [hold[0] for hold in holds])
 before(Desk, "tell", "ended", lambda errand, *_: [errand.item.instance_id])
 for records in (PostgresRecords, SqliteRecords):
     before(records, "save", "saving", _of_changes)
     after(records, "save", "committed", _of_changes)
-after(CeleryWorkers, "dispatch", "published", lambda deliveries: [delivery.instance_id for delivery in deliveries])
+before(CeleryWorkers, "dispatch", "ringing", _of_deliveries)
+after(CeleryWorkers, "dispatch", "published", _of_deliveries)
 after(Desk, "handle", "settled", _of_message)

@@ -13,6 +13,15 @@ HELD_SECONDS = 60.0
 """No request is kept longer, whatever a test forgets."""
 
 
+REFUSED = "/refused"
+"""Paths with this ending are answered 503 to whoever brings the key of the first call, however often it comes."""
+
+
+class _Server(ThreadingHTTPServer):
+    request_queue_size = 128
+    daemon_threads = True
+
+
 @dataclass(frozen=True)
 class Call:
     """One request, recorded when it arrived."""
@@ -28,10 +37,10 @@ class Stub:
     def __init__(self) -> None:
         self.calls: list[Call] = []
         self._gates: dict[str, threading.Event] = {}
+        self._first_keys: dict[str, str] = {}
         self._failures: dict[str, int] = defaultdict(int)
         self._lock = threading.Lock()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("StubHandler", (_Handler,), {"stub": self}))
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), type("StubHandler", (_Handler,), {"stub": self}))
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
@@ -74,6 +83,8 @@ class Stub:
         """Record a call; returns the status to answer it with, when its time has come."""
         with self._lock:
             self.calls.append(call)
+            if call.path.endswith(REFUSED) and self._first_keys.setdefault(call.path, call.key) == call.key:
+                return 503
             if self._failures[call.path]:
                 self._failures[call.path] -= 1
                 return 503

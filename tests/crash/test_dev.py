@@ -5,9 +5,9 @@ from uuid import uuid4
 
 import pytest
 
-from tests.crash.campaign import begun_again, campaign
 from tests.crash.conftest import Open
 from tests.crash.definitions import post, visit
+from tests.crash.every_sort import begun_again, kill_inside
 from tests.crash.harness import DEV, Installation
 from tests.crash.stub import Stub
 
@@ -57,9 +57,9 @@ def test_killed_between_two_lines_of_a_step_it_goes_on_with_what_was_committed(
 
 
 def test_killed_inside_every_sort_of_task_it_goes_on_at_its_next_start(dev: Installation, stub: Stub) -> None:
-    undisturbed, counts, events = campaign(dev, stub, victims=())
+    undisturbed, counts, events = kill_inside(dev, stub, victims=())
 
-    disturbed, counts_of_disturbed, events_of_disturbed = campaign(dev, stub, victims=("web",))
+    disturbed, counts_of_disturbed, events_of_disturbed = kill_inside(dev, stub, victims=("web",))
 
     assert disturbed == undisturbed
     assert counts_of_disturbed == {path: count + begun_again(path) for path, count in counts.items()}

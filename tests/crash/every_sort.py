@@ -16,7 +16,7 @@ def begun_again(path: str) -> int:
     return int(path in HELD.values() or path == NEVER)
 
 
-def campaign(
+def kill_inside(
     installation: Installation, stub: Stub, victims: Sequence[str]
 ) -> tuple[Mapping[str, Ending], Mapping[str, int], int]:
     """Start an instance of each sort, kill, let go. What is left of them, the calls by path, and events received."""

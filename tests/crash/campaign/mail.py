@@ -1,0 +1,134 @@
+"""Messages on their way: taken from the broker by a thief, who loses some, doubles some and mixes up the rest."""
+
+import base64
+import json
+import random
+import time
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import redis
+from kombu import Connection
+
+POOLS = ("http", "compute", "io", "maintenance")
+LEVELS = range(1, 6)
+THEFT_SECONDS = 1.0
+"""Well under two thirds of a lease: what is given back by then was not missed."""
+
+
+class Broker(Protocol):
+    """What a campaign does at the broker behind everybody's back."""
+
+    def steal(self) -> list[Any]:
+        """Compete with the consumers for a while; return what was got."""
+        ...
+
+    def put(self, stolen: Any) -> None:
+        """Publish a stolen message as it was."""
+        ...
+
+    def flush(self) -> None:
+        """Forget all messages that wait."""
+        ...
+
+    def left(self) -> Mapping[str, int]:
+        """Return how many messages wait or were not acknowledged, where there are any."""
+        ...
+
+    def knows(self, instance: str) -> bool:
+        """Return whether a message for an instance is there, taken or not; true where the broker does not tell."""
+        ...
+
+
+class RedisBroker:
+    """Lists of Redis."""
+
+    def __init__(self, url: str, namespace: str) -> None:
+        self._redis = redis.Redis.from_url(url)
+        self._namespace = namespace
+        self._lists = [f"{namespace}:{namespace}.{pool}{_suffix(level)}" for level in LEVELS for pool in POOLS]
+
+    def close(self) -> None:
+        self._redis.close()
+
+    def steal(self) -> list[tuple[str, bytes]]:
+        """Wait in line like a consumer."""
+        stolen, until = [], time.monotonic() + THEFT_SECONDS
+        while time.monotonic() < until:
+            if got := self._redis.brpop(self._lists, timeout=0.2):
+                stolen.append((got[0].decode(), got[1]))
+        return stolen
+
+    def put(self, stolen: tuple[str, bytes]) -> None:
+        self._redis.lpush(*stolen)
+
+    def flush(self) -> None:
+        self._redis.delete(*self._lists)
+
+    def left(self) -> Mapping[str, int]:
+        lengths = {name: self._redis.llen(name) for name in self._lists}
+        lengths["unacked"] = self._redis.hlen(f"{self._namespace}:unacked")
+        return {name: length for name, length in lengths.items() if length}
+
+    def knows(self, instance: str) -> bool:
+        taken = [json.loads(value)[0] for value in self._redis.hvals(f"{self._namespace}:unacked")]
+        waiting = [json.loads(value) for name in self._lists for value in self._redis.lrange(name, 0, -1)]
+        return any(instance.encode() in base64.b64decode(message["body"]) for message in [*taken, *waiting])
+
+
+class RabbitBroker:
+    """Queues of RabbitMQ."""
+
+    def __init__(self, url: str, namespace: str) -> None:
+        self._url = url
+        self._queues = [f"{namespace}.{pool}" for pool in POOLS]
+
+    def close(self) -> None:
+        """It keeps nothing open."""
+
+    def steal(self) -> list[Any]:
+        """Take what waits, again and again."""
+        stolen, until = [], time.monotonic() + THEFT_SECONDS
+        with Connection(self._url) as connection:
+            channel: Any = connection.default_channel
+            while time.monotonic() < until:
+                for queue in self._queues:
+                    if message := channel.basic_get(queue, no_ack=True):
+                        stolen.append((queue, message))
+        return stolen
+
+    def put(self, stolen: Any) -> None:
+        queue, message = stolen
+        with Connection(self._url) as connection:
+            connection.default_channel.basic_publish(message, exchange="", routing_key=queue)
+
+    def flush(self) -> None:
+        with Connection(self._url) as connection:
+            for queue in self._queues:
+                connection.default_channel.queue_purge(queue)
+
+    def left(self) -> Mapping[str, int]:
+        with Connection(self._url) as connection:
+            channel: Any = connection.default_channel
+            counts = {queue: channel.queue_declare(queue, passive=True).message_count for queue in self._queues}
+        return {queue: count for queue, count in counts.items() if count}
+
+    def knows(self, instance: str) -> bool:
+        return True
+
+
+def _suffix(level: int) -> str:
+    return "" if level == 1 else f":{level - 1}"
+
+
+def mistreat(broker: Broker, stolen: list[Any], chance: random.Random, way: str) -> int:
+    """Give back what was stolen: all of it twice, all but a half, or in another order. Returns how many it concerns."""
+    if way == "doubled":
+        given = [*stolen, *stolen]
+    elif way == "dropped":
+        given = stolen[len(stolen) // 2 + 1 :]
+    else:
+        given = chance.sample(stolen, len(stolen))
+    for message in given:
+        broker.put(message)
+    return len(stolen) if way != "dropped" else len(stolen) - len(given)
