@@ -152,6 +152,8 @@ class HttpClient:
 
 async def _read(answer: aiohttp.ClientResponse, limit: int) -> bytes:
     """Read a body, decompressed, up to a limit."""
+    if "Content-Encoding" not in answer.headers and (answer.content_length or limit) < limit:
+        return await answer.read()
     pieces = bytearray()
     async for piece in answer.content.iter_chunked(_PIECE):
         pieces += piece

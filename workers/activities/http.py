@@ -47,7 +47,8 @@ async def exchange(call: ActivityCall, request: Request, public: Request, policy
         policy: Adds the credentials.
     """
     redirect = call.arguments.get("redirect") is True
-    request = replace(request, shown=public.shown, headers=CIMultiDict({**request.headers, **headers_of(policy)}))
+    if policy is not None or public is not request:
+        request = replace(request, shown=public.shown, headers=CIMultiDict({**request.headers, **headers_of(policy)}))
     response = await sent(call, request, follow=redirect)
     status = response.status
     if status >= 400 or (status >= 300 and not redirect):
@@ -60,13 +61,14 @@ async def exchange(call: ActivityCall, request: Request, public: Request, policy
 async def sent(call: ActivityCall, request: Request, follow: bool) -> Response:
     """Send a request until somebody answers, the time is up, or nobody waits any more."""
     seconds = call.seconds(call.limits.http_seconds)
-    task = asyncio.ensure_future(CLIENT.send(request, call.limits, seconds, follow))
-    loop = asyncio.get_running_loop()
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None, "an activity runs as a task"
     call.cancelled.add_callback(lambda: stop(loop, task))
     try:
-        return await task
+        return await CLIENT.send(request, call.limits, seconds, follow)
     except asyncio.CancelledError:
         if call.cancelled.is_set():
+            task.uncancel()
             raise failure("runtime", "the call was cancelled", answered=False) from None
         raise
 
