@@ -68,18 +68,19 @@ def advance(definition: Definition, state: State, fact: Fact, *, given_away: boo
     if wait_id is not None and wait_id not in state.waits:
         return Step(state=state, changed=False)
     driver = Driver(plan_of(definition), state, fact.at, owned=given_away)
+    had_work = state.status != "waiting"
     if not _APPLY[type(fact)](driver, fact):
         return Step(state=state, changed=False)
-    return _step(driver)
+    return _step(driver, had_work)
 
 
-def _step(driver: Driver) -> Step:
+def _step(driver: Driver, had_work: bool) -> Step:
     state = driver.state
     if state.status not in ("suspended", "pending", "cancelled", "faulted", "completed"):
         driver.run()
         _limit_size(driver)
         if not state.is_final:
-            driver.set_status("running" if state.has_open_activities() else "waiting")
+            driver.set_status("running" if driver.has_work(had_any=had_work) else "waiting")
     state.step += 1
     return Step(state=state, commands=(*driver.asked.values(), *driver.told), records=tuple(driver.records))
 

@@ -51,6 +51,7 @@ class Draft:
             state.frames = dict(state.frames)
             state.waits = dict(state.waits)
             state.agenda = list(state.agenda)
+            state.unknown = dict(state.unknown)
         self.state = state
         self.asked: dict[str, Command] = {}
         """Commands by the wait they open: one that closes within the step never leaves."""
@@ -104,6 +105,16 @@ class Draft:
             scope = self.scope(id)
             self.open_timer(id, Timer("timeout", scope.after(scope.duration(timeout.after))))
 
+    def has_work(self, *, had_any: bool) -> bool:
+        """Return whether somebody must be rung, which is asked after each fact.
+
+        Args:
+            had_any: Whether that was so before the step; if not, only what was asked for since can be such work.
+        """
+        if any(type(command) in _KINDS for command in self.asked.values()):
+            return True
+        return had_any and self.state.has_open_activities()
+
     def ring(self, wait_id: str) -> None:
         """Ask once more for what a wait is open for."""
         self.asked[wait_id] = self.state.waits[wait_id].command()
@@ -122,6 +133,8 @@ class Draft:
 
     def drop_below(self, id: int, *, keys_matter: bool = False) -> None:
         """Cancel all that is active below a frame, the innermost first."""
+        if self.node(id).is_leaf:
+            return
         state = self.state
         dropped = {id: None}
         for below, frame in state.frames.items():
@@ -190,14 +203,12 @@ class Draft:
         if wait.kind == "activity":
             command = wait.command()
             if isinstance(command, RunActivity):
-                path = entries.path_of(self.state, id)
-                self.state.unknown = {**self.state.unknown, path: command.idempotency_key}
+                self.state.unknown[entries.path_of(self.state, id)] = command.idempotency_key
 
     def forget_key(self, id: int) -> None:
         """An activity was asked for: its key stands in the wait."""
         if self.state.unknown:
-            path = entries.path_of(self.state, id)
-            self.state.unknown = {known: key for known, key in self.state.unknown.items() if known != path}
+            self.state.unknown.pop(entries.path_of(self.state, id), None)
 
     def forget_keys(self, path: str) -> None:
         """What happened at this path and below will not be tried again."""

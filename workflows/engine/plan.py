@@ -93,6 +93,9 @@ class Node:
     has_timers: bool = False
     """Whether timers beside its own wait may be open for it."""
 
+    is_leaf: bool = False
+    """Whether no task is ever entered below it."""
+
     @property
     def may_branch(self) -> bool:
         """Whether several of its children may be active at once."""
@@ -199,6 +202,8 @@ class _Layout:
         if wrapped:
             node.wrappers = tuple(self.wrappers(node, self.definition.use.extensions))
         node.has_timers = task.timeout is not None or (isinstance(task, TryTask) and task.catch.retry is not None)
+        calls = isinstance(task, CallTask) and (task.function or task.call in self.definition.use.functions)
+        node.is_leaf = not (node.body or node.wrappers or calls)
         plain = not (task.if_ or task.input or task.timeout or node.wrappers)
         node.enters_plainly = plain
         node.ends_plainly = not (task.output or task.export or node.wrappers)
