@@ -12,7 +12,7 @@ from django.db import DatabaseError
 from workers.activities import functions
 from workers.claims import Claims, LocalClaims, RedisClaims, has_died
 from workers.message import Message, message_of
-from workers.pools import ACTIVITY_POOLS
+from workers.pools import ACTIVITY_POOLS, SHARES
 from workers.publisher import Publisher, connect_publisher
 from workers.routing import Routing, routing
 from workflows import models
@@ -140,7 +140,7 @@ class CeleryWorkers(Pooled):
         processes = self._count(pool)
         if self._waiting.get(self.names.label(pool, level), 0) > processes:
             return most
-        return min(most, math.ceil(ready / processes))
+        return min(most, max(SHARES.get(pool, 1), math.ceil(ready / processes)))
 
     def _count(self, pool: str) -> int:
         """Return how many processes serve a pool, as of a moment ago."""

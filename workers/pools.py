@@ -22,6 +22,10 @@ THREADS = {"http": 64, "compute": 8, "io": 32, "maintenance": 2}
 """Messages at the same time, unless the pool is smaller. A message may hold one slow activity only: there must be room
 for others. Few where work holds the interpreter."""
 
+SHARES = {"http": 16}
+"""Activities that travel in one message at least, if so many are ready, although another process is idle. What waits
+on an event loop loses nothing by company, and a message costs as much as thirty of its rows."""
+
 ROLES = ("http", "compute", "io", "maintenance")
 """What a worker process can be started for. `maintenance` also keeps time and sweeps."""
 

@@ -2,7 +2,6 @@
 
 import base64
 import copy
-import json
 import socket
 import uuid
 from collections.abc import Mapping, Sequence
@@ -17,6 +16,7 @@ from workers.app import app
 from workers.message import Message, encode
 from workers.pools import THREADS
 from workers.routing import Routing
+from workflows.dsl import jsontext
 from workflows.runtime.ports import DispatchError
 
 JOB = "lemline.run_activity"
@@ -141,7 +141,7 @@ class RedisPublisher:
         except (redis.RedisError, OSError) as error:
             raise DispatchError(str(error)) from error
 
-    def _envelope(self, message: Message) -> str:
+    def _envelope(self, message: Message) -> bytes:
         """Return the template with everything fresh that must be."""
         name, arguments = shown(message)
         job = str(uuid.uuid4())
@@ -156,12 +156,12 @@ class RedisPublisher:
             "priority": self._names.priority(message.level),
             "delivery_info": {"exchange": self._names.namespace, "routing_key": message.pool},
         }
-        return json.dumps(envelope)
+        return jsontext.encode(envelope)
 
 
 def _body(text: str) -> str:
     embedded = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
-    return base64.b64encode(json.dumps([[text], {}, embedded]).encode()).decode()
+    return base64.b64encode(jsontext.encode([[text], {}, embedded])).decode()
 
 
 def _template() -> dict[str, Any]:
