@@ -31,6 +31,7 @@ from workflows.runtime.registrations import version_key
 from workflows.runtime.step import AnyFact, Due
 from workflows.runtime.sweeper import Sweeper
 from workflows.runtime.timekeeper import Timekeeper
+from workflows.runtime.work import Pick
 
 DEADLINE_SECONDS = 20.0
 
@@ -122,7 +123,7 @@ class Runtime:
         self.records = Watched(make_records())
         self.process = Process(self._connect, "tests", self.records)  # type: ignore[arg-type]
         self.stepper = self.process.stepper
-        self.timekeeper = Timekeeper(self.records, self.process.clock, self.submit_and_settle)  # type: ignore[arg-type]
+        self.timekeeper = Timekeeper(self.records, self.process.clock, self)  # type: ignore[arg-type]
         self.sweeper = self.new_sweeper()
 
     def _connect(self, presence: Presence) -> Bells:
@@ -151,8 +152,9 @@ class Runtime:
         while not stepper._inbox.empty() or stepper._postponed or stepper._beside:
             stepper.turn()
 
-    def submit_and_settle(self, instance: str, fact: AnyFact, settled: Any = None) -> None:
-        self.stepper.submit(instance, fact, settled)
+    def pick(self, pick: Pick) -> None:
+        """Take what is due now, as the timekeeper wants it."""
+        self.stepper.pick(pick)
         self.settle()
 
     def start(self, name: str = "played", input: Any = None, **more: Any) -> str:
@@ -341,6 +343,13 @@ def lost(*_: object) -> None:
 def children_of(instance: str) -> list[str]:
     rows = models.Instance.objects.filter(parent=UUID(instance)).order_by("pk")
     return [str(row.pk) for row in rows]
+
+
+def due_in(records: Records, but: Sequence[str] = ()) -> list[str]:
+    """Return what a timekeeper would find."""
+    found = records.lock_due(10, but).rows
+    records.rollback()
+    return list(found)
 
 
 def due() -> AnyFact:

@@ -29,7 +29,7 @@ from workflows.runtime.ports import Delivery
 from workflows.runtime.process import Process
 from workflows.runtime.records import Birth
 from workflows.runtime.sweeper import Sweeper
-from workflows.runtime.timekeeper import Timekeeper
+from workflows.runtime.timekeeper import EMBEDDED_LOOK_SECONDS, Timekeeper
 from workflows.runtime.views import InstanceView
 
 log = logging.getLogger("lemline.embedded")
@@ -101,7 +101,7 @@ class Embedded:
         lease = settings.LEMLINE.execution.lease.total_seconds()
         process = self.process
         self._heartbeat = Heartbeat(process.presence, process.records, process.clock, lease, self._workers.claims.renew)
-        self._timekeeper = Timekeeper(process.records, process.clock, process.stepper.submit)
+        self._timekeeper = Timekeeper(process.records, process.clock, process.stepper, EMBEDDED_LOOK_SECONDS)
         self._sweeper = Sweeper(
             process.records, process.clock, self._workers, process.children, process.stepper.submit, lease
         )
@@ -194,7 +194,7 @@ def run_file(
     process.definitions.know(0, definition)
     connected[0].desk = Desk(process, connected[0].claims, settings.LEMLINE.execution.pools.http.max_size)
     process.stepper.start()
-    timekeeper = Timekeeper(records, process.clock, process.stepper.submit)
+    timekeeper = Timekeeper(records, process.clock, process.stepper, EMBEDDED_LOOK_SECONDS)
     timekeeper.start()
     birth = _birth(process, definition, given)
     try:

@@ -103,7 +103,7 @@ def _threads(process: Process, roles: Sequence[str]) -> list[Any]:
         open_desk(process, claims, max(pools(settings.LEMLINE)[role].max_size for role in roles))
     threads: list[Any] = [Heartbeat(process.presence, process.records, process.clock, lease, claims.renew)]
     if "maintenance" in roles:
-        threads.append(Timekeeper(process.records, process.clock, process.stepper.submit))
+        threads.append(Timekeeper(process.records, process.clock, process.stepper))
         threads.append(
             Sweeper(process.records, process.clock, workers, process.children, process.stepper.submit, lease)
         )

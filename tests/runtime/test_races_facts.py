@@ -195,7 +195,7 @@ def test_two_timekeepers_that_find_one_timer_fire_it_once(runtime: Runtime, othe
     define("do: [{nap: {wait: {seconds: 5}}}, {work: {call: work}}]")
     instance = runtime.start()
     let_time_pass(instance)
-    gate = runtime.records.after["due"] = Gate()
+    gate = runtime.records.after["next_due"] = Gate()
 
     first = beside.run(runtime.timekeeper.look)
     gate.await_arrival()

@@ -10,7 +10,7 @@ import uuid6
 from django.db import connection
 
 from tests.rows import NOW, after, birth, history, phase, stored, update
-from tests.runtimes import ONE, Beside, define
+from tests.runtimes import ONE, Beside, define, due_in
 from workflows import models
 from workflows.runtime.process import make_records
 from workflows.runtime.records import (
@@ -191,10 +191,24 @@ def test_what_is_due_comes_the_most_overdue_first_and_nothing_early(records: Rec
     stored(records, due_at=datetime.now(UTC) + timedelta(hours=1))
     stored(records, due_at=None)
 
-    found, now = records.due(10)
+    locked = records.lock_due(2, ())
+    records.rollback()
 
-    assert found == [ids[1], ids[2], ids[0]]
-    assert records.due(2)[0] == found[:2]
+    assert list(locked.rows) == [ids[1], ids[2]]
+    assert due_in(records) == [ids[1], ids[2], ids[0]]
+    assert due_in(records, but=[ids[2]]) == [ids[1], ids[0]]
+    assert abs(locked.now - datetime.now(UTC)) < timedelta(minutes=1)
+
+
+def test_when_the_next_is_due_is_told_with_the_databases_time(records: Records) -> None:
+    stored(records, due_at=None)
+    assert records.next_due()[0] is None
+
+    for moment in (NOW + timedelta(days=1), NOW, NOW + timedelta(days=2)):
+        stored(records, due_at=moment)
+    due_at, now = records.next_due()
+
+    assert due_at == NOW
     assert abs(now - datetime.now(UTC)) < timedelta(minutes=1)
 
 
@@ -253,7 +267,7 @@ def test_ringing_for_all_makes_open_work_due_and_nothing_else(records: Records) 
 
     records.ring_all()
 
-    assert sorted(records.due(10)[0]) == sorted(working)
+    assert sorted(due_in(records)) == sorted(working)
 
 
 def test_a_burial_faults_what_is_open_and_keeps_its_state(records: Records) -> None:

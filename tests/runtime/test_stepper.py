@@ -11,6 +11,7 @@ from tests.runtimes import (
     Gate,
     Runtime,
     define,
+    due_in,
     lost,
     once,
     output_of,
@@ -289,7 +290,7 @@ def test_a_start_whose_first_step_takes_long_is_stored_before_it(runtime: Runtim
     runtime.stepper.begin(birth, outcomes.append)
     runtime.stepper.turn()
     assert status_of(birth.instance_id) == "pending"
-    assert runtime.records.due(10)[0] == [birth.instance_id]
+    assert due_in(runtime.records) == [birth.instance_id]
     runtime.settle()
 
     assert len(outcomes) == 1

@@ -4,6 +4,7 @@ Nothing survives the process. One lock stands for all row locks.
 """
 
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -31,6 +32,7 @@ class MemoryRecords:
         self.history: list[HistoryRow] = []
         self._rows: dict[str, Row] = {}
         self._lock = threading.Lock()
+        self._began_at = datetime.now(UTC), time.monotonic()
 
     def lock(self, ids: Sequence[str], *, wait: bool, births: Sequence[Birth] = ()) -> Locked:
         """Take the one lock."""
@@ -71,8 +73,9 @@ class MemoryRecords:
         return {instance: row.step for instance, row in self.peek(ids).items()}
 
     def now(self) -> datetime:
-        """This machine's time is the only one."""
-        return datetime.now(UTC)
+        """The time when this began and what has gone by since: somebody who sets the clock moves no timer."""
+        began_at, then = self._began_at
+        return began_at + timedelta(seconds=time.monotonic() - then)
 
     def open_work(self, limit: int, after: str, *, early: bool = False) -> list[Row]:
         """Nothing is ever lost in one process."""
@@ -84,11 +87,16 @@ class MemoryRecords:
     def ring_all(self) -> None:
         """Nothing is left from earlier."""
 
-    def due(self, limit: int) -> tuple[list[str], datetime]:
+    def next_due(self) -> tuple[datetime | None, datetime]:
         """Look through all of them."""
+        return min((due_at for due_at, _ in self._waiting()), default=None), self.now()
+
+    def lock_due(self, limit: int, but: Sequence[str]) -> Locked:
+        """Take the one lock."""
+        self._lock.acquire()
         now = self.now()
-        found = [row for row in list(self._rows.values()) if row.due_at is not None and row.due_at <= now]
-        return [row.instance_id for row in sorted(found, key=lambda row: str(row.due_at))[:limit]], now
+        due = sorted((due_at, name) for due_at, name in self._waiting() if due_at <= now and name not in but)
+        return Locked({name: self._rows[name] for _, name in due[:limit]}, now, frozenset(), frozenset())
 
     def postpone(self, ids: Sequence[str], seconds: float) -> None:
         """Set `due_at`."""
@@ -105,6 +113,9 @@ class MemoryRecords:
         ended = replace(phase, status="faulted", problem=problem, problem_type=problem_type, ended_at=self.now())
         self.instances[instance_id] = (birth, ended)
         self._rows.pop(instance_id, None)
+
+    def _waiting(self) -> list[tuple[datetime, str]]:
+        return [(row.due_at, name) for name, row in list(self._rows.items()) if row.due_at is not None]
 
 
 def _after(row: Row, after: Checkpointed) -> Row:

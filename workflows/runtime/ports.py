@@ -110,5 +110,8 @@ class Outcome(msgspec.Struct, frozen=True):
     error: Exception | None = None
     """Why the step could not be taken; None when it was."""
 
+    rung: bool = False
+    """Whether all that is open was rung for again."""
+
     view: object = None
     """What the instance looked like after the step (`runtime/views.py`), for those who asked."""

@@ -39,6 +39,12 @@ _ROW = (
     " clock_timestamp() "
 )
 _LOCK = "FROM workflows_checkpoint c WHERE c.instance = ANY(%s::uuid[]) ORDER BY c.instance FOR UPDATE"
+_NEXT_DUE = "SELECT min(due_at), clock_timestamp() FROM workflows_checkpoint"
+# Not by `clock_timestamp()`: it may change from row to row, so no index is searched by it, but walked from end to end.
+_LOCK_DUE = (
+    "FROM workflows_checkpoint c WHERE c.due_at <= statement_timestamp() AND c.instance <> ALL(%s::uuid[])"
+    " ORDER BY c.due_at LIMIT %s FOR UPDATE SKIP LOCKED"
+)
 # Only the sweeper puts off its look: else a lost branch would hide behind a busy sibling.
 _UPDATE = (
     b"UPDATE workflows_checkpoint c SET step = v.step, state = v.state, due_at = v.due_at,"
@@ -103,8 +109,7 @@ class PostgresRecords:
         existing = self._claim_births(cursor, births)
         begin = "" if births else "BEGIN; "
         if not ids:
-            [(now,)] = self._fetch(cursor, f"{begin}SELECT clock_timestamp()", ())
-            return Locked({}, now, frozenset(), existing)
+            return Locked({}, self._now(cursor, begin), frozenset(), existing)
         found = self._fetch(cursor, begin + _ROW + _LOCK + ("" if wait else " SKIP LOCKED"), (list(ids),))
         rows = {values[0]: _row(values) for values in found}
         missing = [instance for instance in ids if instance not in rows]
@@ -147,9 +152,7 @@ class PostgresRecords:
 
     def now(self) -> datetime:
         """Ask."""
-        [(now,)] = self._fetch(self._cursor(), "SELECT clock_timestamp()", ())
-        moment: datetime = now
-        return moment
+        return self._now(self._cursor())
 
     def open_work(self, limit: int, after: str, *, early: bool = False) -> list[Row]:
         """Walk the index of rows with open work."""
@@ -182,16 +185,17 @@ class PostgresRecords:
         values = {"id": instance_id, "problem": problem, "type": problem_type, "ordinal": GRAVE_ORDINAL}
         self._run(self._cursor(), _GRAVE, values)
 
-    def due(self, limit: int) -> tuple[list[str], datetime]:
-        """Walk the index of due rows."""
-        sql = (
-            "SELECT instance::text, clock_timestamp() FROM workflows_checkpoint"
-            " WHERE due_at <= clock_timestamp() ORDER BY due_at LIMIT %s"
-        )
-        found = self._fetch(self._cursor(), sql, (limit,))
-        if not found:
-            return [], self.now()
-        return [values[0] for values in found], found[0][1]
+    def next_due(self) -> tuple[datetime | None, datetime]:
+        """Look at the first entry of the index of due rows."""
+        [answer] = self._fetch(self._cursor(), _NEXT_DUE, ())
+        return answer[0], answer[1]
+
+    def lock_due(self, limit: int, but: Sequence[str]) -> Locked:
+        """Begin, and walk the index of due rows."""
+        cursor = self._cursor()
+        found = self._fetch(cursor, "BEGIN; " + _ROW + _LOCK_DUE, (list(but), limit))
+        now = found[0][-1] if found else self._now(cursor)
+        return Locked({values[0]: _row(values) for values in found}, now, frozenset(), frozenset())
 
     def postpone(self, ids: Sequence[str], seconds: float) -> None:
         """Set `due_at`, unless it is earlier already."""
@@ -218,6 +222,11 @@ class PostgresRecords:
         )
         [(now, busy)] = self._fetch(cursor, sql, (list(missing),))
         return frozenset(busy), now
+
+    def _now(self, cursor: Any, before: str = "") -> datetime:
+        [(now,)] = self._fetch(cursor, f"{before}SELECT clock_timestamp()", ())
+        moment: datetime = now
+        return moment
 
     def _cursor(self) -> Any:
         connection = connections[self._alias]

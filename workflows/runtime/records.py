@@ -140,6 +140,9 @@ class Changes:
     size_bytes: int = 0
     """States and inputs among it."""
 
+    due_at: datetime | None = None
+    """The earliest time at which something of it is due."""
+
     def __bool__(self) -> bool:
         return bool(self.births or self.checkpoints or self.phases or self.history or self.events or self.removed)
 
@@ -213,8 +216,21 @@ class Records(Protocol):
         """
         ...
 
-    def due(self, limit: int) -> tuple[list[str], datetime]:
-        """Return instances whose time has come, the most overdue first, and the database's time."""
+    def next_due(self) -> tuple[datetime | None, datetime]:
+        """Return when the next instance is or was due, None when time is all that nobody waits for; and the
+        database's time.
+        """
+        ...
+
+    def lock_due(self, limit: int, but: Sequence[str]) -> Locked:
+        """Begin a transaction and lock instances whose time has come, the most overdue first.
+
+        Rows that others hold are passed over, so that two who ask at once share the work.
+
+        Args:
+            limit: How many at most.
+            but: Instances to leave alone.
+        """
         ...
 
     def postpone(self, ids: Sequence[str], seconds: float) -> None:

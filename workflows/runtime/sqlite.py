@@ -155,12 +155,20 @@ class SqliteRecords:
             self._run(connection, sql, (problem, problem_type, now, instance))
         self._run(connection, "COMMIT")
 
-    def due(self, limit: int) -> tuple[list[str], datetime]:
-        """Walk the index of due rows."""
+    def next_due(self) -> tuple[datetime | None, datetime]:
+        """Look at the first entry of the index of due rows."""
+        [(due_at,)] = self._run(self._connection(), "SELECT MIN(due_at) FROM workflows_checkpoint").fetchall()
+        return _read_moment(due_at), datetime.now(UTC)
+
+    def lock_due(self, limit: int, but: Sequence[str]) -> Locked:
+        """Begin IMMEDIATE, and walk the index of due rows."""
+        connection = self._connection()
+        self._run(connection, "BEGIN IMMEDIATE")
         now = datetime.now(UTC)
-        sql = "SELECT instance FROM workflows_checkpoint WHERE due_at <= ? ORDER BY due_at LIMIT ?"
-        found = self._run(self._connection(), sql, (_moment(now), limit))
-        return [str(UUID(instance)) for (instance,) in found], now
+        sql = f"{_COLUMNS} FROM workflows_checkpoint WHERE due_at <= ? AND instance NOT IN {_places(but)}"
+        values = (_moment(now), *map(_hex, but), limit)
+        found = map(_row, self._run(connection, f"{sql} ORDER BY due_at LIMIT ?", values))
+        return Locked({row.instance_id: row for row in found}, now, frozenset(), frozenset())
 
     def postpone(self, ids: Sequence[str], seconds: float) -> None:
         """Set `due_at`, unless it is earlier already."""
@@ -255,6 +263,10 @@ def _places(ids: Sequence[str]) -> str:
 
 def _row(values: Sequence[Any]) -> Row:
     instance, definition, priority, step, state, raw, due_at, parked = values
-    moment = datetime.fromisoformat(due_at) if isinstance(due_at, str) else due_at
-    aware = moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment
-    return Row(str(UUID(instance)), definition, priority, step, unpack(state), raw, aware, bool(parked))
+    moment = _read_moment(due_at)
+    return Row(str(UUID(instance)), definition, priority, step, unpack(state), raw, moment, bool(parked))
+
+
+def _read_moment(stored: Any) -> datetime | None:
+    moment = datetime.fromisoformat(stored) if isinstance(stored, str) else stored
+    return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment

@@ -285,7 +285,10 @@ class Steps:
         if not (taken.changed or taken.told or taken.rerung or subject.birth):
             return
         after = None if self._is_forgotten(taken) else self._checkpoint(taken, now)
-        changes.size_bytes += 0 if after is None else len(after.state)
+        if after is not None:
+            changes.size_bytes += len(after.state)
+            if after.due_at is not None and (changes.due_at is None or after.due_at < changes.due_at):
+                changes.due_at = after.due_at
         if subject.birth is not None:
             changes.births.append((subject.birth, _phase(state, now), after))
             changes.size_bytes += 2 * len(subject.birth.input)

@@ -11,10 +11,10 @@ instance's activity for so long. A batch that failed leaves no trace of the atte
 import logging
 import queue
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from datetime import datetime
 
 import msgspec
 
@@ -26,6 +26,7 @@ from workflows.runtime.outages import is_outage
 from workflows.runtime.ports import Outcome, Settled
 from workflows.runtime.records import Birth, Changes, ContentionError, Locked, Records, UnreachableError
 from workflows.runtime.step import AnyFact, Due, Steps, Subject, Taken, view
+from workflows.runtime.work import Pick, Work
 
 log = logging.getLogger("lemline.stepper")
 
@@ -46,67 +47,6 @@ ASIDE = 4
 
 _VERBS = (facts.SuspendRequested, facts.ResumeRequested, facts.CancelRequested, facts.RetryRequested)
 """Facts that somebody asks for. One that cannot be stored is refused, and the instance goes on without it."""
-
-_stage_lock = threading.Lock()
-
-
-@dataclass(slots=True)
-class Work:
-    """One instance's share of a batch."""
-
-    instance_id: str
-    facts: list[AnyFact] = field(default_factory=list)
-    settled: list[tuple[Settled, AnyFact]] = field(default_factory=list)
-    """Who waits for what became of which fact."""
-
-    birth: Birth | None = None
-    prepared: Taken | Exception | None = None
-    """What came of the facts beside the batches; counts if the step number is still the same."""
-
-    prepared_for: int = -1
-    """That step number."""
-
-    is_aside: bool = False
-    skipped: int = 0
-    failures: int = 0
-    """How often it failed alone."""
-
-    uncertain: bool = False
-    """Whether a commit that held it may have happened unseen."""
-
-    stage: Literal["waiting", "begun", "withdrawn"] = "waiting"
-
-    def begun(self) -> bool:
-        """Take it for good, unless it was withdrawn."""
-        with _stage_lock:
-            if self.stage == "waiting":
-                self.stage = "begun"
-            return self.stage == "begun"
-
-    def withdraw(self) -> bool:
-        """Take it back, unless it was begun: then it is or will be stored."""
-        with _stage_lock:
-            if self.stage == "waiting":
-                self.stage = "withdrawn"
-            return self.stage == "withdrawn"
-
-    def join(self, later: "Work") -> bool:
-        """Take over what arrived later for the same instance; False when the two cannot be one step.
-
-        A birth may find that its instance is there already, and what was prepared knows of its own facts only.
-        """
-        if any(work.birth is not None or work.prepared is not None for work in (self, later)):
-            return False
-        self.facts.extend(later.facts)
-        self.settled.extend(later.settled)
-        return True
-
-    def parts(self) -> "list[Work]":
-        """Return a work per fact."""
-        return [
-            Work(self.instance_id, [fact], [pair for pair in self.settled if pair[1] is fact], uncertain=self.uncertain)
-            for fact in self.facts
-        ]
 
 
 @dataclass(slots=True)
@@ -130,7 +70,8 @@ class Stepper:
         self._records = records
         self._clock = clock
         self._steps = steps
-        self._inbox: queue.SimpleQueue[Work | None] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[Work | Pick | None] = queue.SimpleQueue()
+        self._picks: list[Pick] = []
         self._postponed: list[Work] = []
         self._aside = ThreadPoolExecutor(ASIDE, thread_name_prefix="aside")
         self._beside = 0
@@ -143,6 +84,9 @@ class Stepper:
         self._thread: threading.Thread | None = None
         self.consequences: Consequences
         """Set by whoever assembles the runtime: consequences submit facts, so the two know each other."""
+
+        self.expect: Callable[[datetime], None] = lambda _: None
+        """Told, after a commit, the earliest time at which something of it will be due."""
 
     def start(self) -> None:
         """Begin to take what arrives."""
@@ -167,6 +111,10 @@ class Stepper:
         self._inbox.put(work)
         return work
 
+    def pick(self, pick: Pick) -> None:
+        """Have what is due be locked and stepped in one transaction, after what has arrived."""
+        self._inbox.put(pick)
+
     def _run(self) -> None:
         while not self._is_ending or self._postponed or self._beside:
             self.turn()
@@ -181,6 +129,9 @@ class Stepper:
             self.take(ready)
         for work in stuck:
             self.take([work], wait=True)
+        picks, self._picks = self._picks, []
+        for pick in picks:
+            self._take_due(pick)
 
     def _drain(self) -> list[Work]:
         """Return one work per instance."""
@@ -190,11 +141,14 @@ class Stepper:
             self._gather(work, arrived)
         try:
             while len(arrived) < BATCH:
-                arriving = self._inbox.get(block=not arrived)
+                arriving = self._inbox.get(block=not (arrived or self._picks))
                 if arriving is None:
                     self._is_ending = True
                     break
-                self._gather(arriving, arrived)
+                if isinstance(arriving, Pick):
+                    self._picks.append(arriving)
+                else:
+                    self._gather(arriving, arrived)
         except queue.Empty:
             pass
         return list(arrived.values())
@@ -207,16 +161,19 @@ class Stepper:
         if known is not work and not known.join(work):
             self._postponed.append(work)
 
-    def take(self, works: Sequence[Work], *, wait: bool = False) -> None:
+    def take(self, works: Sequence[Work], *, wait: bool = False, locked: Locked | None = None) -> None:
         """Take the steps of these works: together, or by halves when together fails. Never raises.
 
         Args:
             works: At most one per instance.
             wait: Whether to wait for rows that others hold.
+            locked: What the transaction at hand has locked already; None to begin one.
         """
         while True:
+            held, locked = locked, None
+            self._is_saving = False
             try:
-                batch = self._store(works, wait)
+                batch = self._store(works, held or self._lock(works, wait))
             except ContentionError as error:
                 self._records.rollback()
                 log.info("step.contended", extra={"error": str(error), "waiting": len(works)})
@@ -232,6 +189,18 @@ class Stepper:
             else:
                 self._follow(batch)
                 return
+
+    def _take_due(self, pick: Pick) -> None:
+        """Lock what is due and nobody else holds, and take its steps by the same transaction. Never raises."""
+        try:
+            locked = self._records.lock_due(pick.limit, pick.but)
+            self._clock.set(locked.now)
+        except Exception as error:  # noqa: BLE001  (told)
+            self._records.rollback()
+            pick.done(error)
+            return
+        self.take(pick.works(list(locked.rows)), locked=locked)
+        pick.done(None)
 
     def _postpone(self, works: Sequence[Work]) -> None:
         """Let others go first: whoever holds these rows may do so for long."""
@@ -275,10 +244,9 @@ class Stepper:
             self.consequences.bury(work.instance_id, error)
         self._settle(work, Outcome(changed=False, error=error))
 
-    def _store(self, works: Sequence[Work], wait: bool) -> _Batch:
+    def _store(self, works: Sequence[Work], locked: Locked) -> _Batch:
         """Advance these works, write and commit."""
-        self._is_saving = False
-        batch = _Batch(self._lock(works, wait))
+        batch = _Batch(locked)
         with sandbox_forbidden():
             for work in works:
                 self._add(work, batch)
@@ -349,6 +317,8 @@ class Stepper:
 
     def _follow(self, batch: _Batch) -> None:
         """Do what follows from a commit. Never raises: what is stored must not be taken again."""
+        if batch.changes.due_at is not None:
+            self.expect(batch.changes.due_at)
         self._put_off(batch)
         self.consequences.follow([taken for _, taken in batch.done if taken is not None])
         for work, taken in batch.done:
@@ -357,7 +327,9 @@ class Stepper:
                 continue
             if taken.deferred:
                 self.submit(work.instance_id, Due())
-            self._settle(work, Outcome(changed=taken.changed, view=view(taken, batch.locked.now)), taken)
+            self._settle(
+                work, Outcome(changed=taken.changed, rung=taken.rerung, view=view(taken, batch.locked.now)), taken
+            )
 
     def _put_off(self, batch: _Batch) -> None:
         for work in batch.busy:
