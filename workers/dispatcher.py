@@ -4,7 +4,7 @@ import logging
 import math
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from django.conf import settings
 from django.db import DatabaseError
@@ -53,6 +53,26 @@ def pool_of(command: RunActivity) -> str:
     if command.pool:
         return command.pool if command.pool in ACTIVITY_POOLS else DEFAULT_POOL
     return functions.pool_of(command.arguments.get("function", "")) or DEFAULT_POOL
+
+
+def messages_of(deliveries: Sequence[Delivery], size: Callable[[str, int, int], int]) -> Iterable[Message]:
+    """Yield the messages that ring for these, one for each suspect.
+
+    Args:
+        deliveries: What became ready.
+        size: Pool, level and how many are ready for them, to how many of those travel together.
+    """
+    groups: dict[tuple[str, int], list[Delivery]] = defaultdict(list)
+    for delivery in deliveries:
+        pool = pool_of(delivery.command)
+        if delivery.command.suspect:
+            yield message_of(pool, delivery.priority, [delivery])
+        else:
+            groups[pool, delivery.priority].append(delivery)
+    for (pool, level), ready in groups.items():
+        together = size(pool, level, len(ready))
+        for start in range(0, len(ready), together):
+            yield message_of(pool, level, ready[start : start + together])
 
 
 class Pooled:
@@ -109,7 +129,7 @@ class CeleryWorkers(Pooled):
 
     def dispatch(self, deliveries: Sequence[Delivery]) -> None:
         """Publish them in as few messages as leave work for every consumer, all in one round trip."""
-        self.publish(list(self._messages(deliveries)))
+        self.publish(list(messages_of(deliveries, self._size)))
 
     def publish(self, messages: Sequence[Message]) -> None:
         """Publish these as they are. DispatchError when the broker is away."""
@@ -120,19 +140,6 @@ class CeleryWorkers(Pooled):
         except DispatchError:
             self._away_until = time.monotonic() + AWAY_SECONDS
             raise
-
-    def _messages(self, deliveries: Sequence[Delivery]) -> Iterable[Message]:
-        groups: dict[tuple[str, int], list[Delivery]] = defaultdict(list)
-        for delivery in deliveries:
-            pool = pool_of(delivery.command)
-            if delivery.command.suspect:
-                yield message_of(pool, delivery.priority, [delivery])
-            else:
-                groups[pool, delivery.priority].append(delivery)
-        for (pool, level), ready in groups.items():
-            size = self._size(pool, level, len(ready))
-            for start in range(0, len(ready), size):
-                yield message_of(pool, level, ready[start : start + size])
 
     def _size(self, pool: str, level: int, ready: int) -> int:
         """Return how many activities travel together: all that may, while no consumer is idle; else a share each."""

@@ -1,6 +1,7 @@
 """Everything in one process: the same stepper and the same desk; a ring is a function call."""
 
 import logging
+import math
 import signal
 import threading
 import time
@@ -16,8 +17,8 @@ from django.core.wsgi import get_wsgi_application
 from workers.activities import functions
 from workers.claims import LocalClaims
 from workers.desk import Desk, HandedBackError
-from workers.dispatcher import Pooled, pool_of
-from workers.message import Message, message_of
+from workers.dispatcher import Pooled, messages_of
+from workers.message import Message
 from workers.pools import ACTIVITY_POOLS, pools
 from workers.routing import Routing, routing
 from workflows import dsl
@@ -48,17 +49,18 @@ class LocalWorkers(Pooled):
         """Set once the process is assembled."""
 
         self._presence = presence
+        self._threads = {name: pools(settings.LEMLINE)[name].max_size for name in ACTIVITY_POOLS}
         self._executors = {
-            name: ThreadPoolExecutor(pool.max_size, thread_name_prefix=name)
-            for name, pool in pools(settings.LEMLINE).items()
-            if name in ACTIVITY_POOLS
+            name: ThreadPoolExecutor(count, thread_name_prefix=name) for name, count in self._threads.items()
         }
 
     def dispatch(self, deliveries: Sequence[Delivery]) -> None:
-        """Hand each to its pool."""
-        for delivery in deliveries:
-            pool = pool_of(delivery.command)
-            self._executors[pool].submit(self._handle, message_of(pool, delivery.priority, [delivery]))
+        """Hand them to their pools, more than one at a time only when there are more than threads."""
+        for message in messages_of(deliveries, self._size):
+            self._executors[message.pool].submit(self._handle, message)
+
+    def _size(self, pool: str, level: int, ready: int) -> int:
+        return min(settings.LEMLINE.messaging.consumer.max_batch, math.ceil(ready / self._threads[pool]))
 
     def _handle(self, message: Message) -> None:
         try:
