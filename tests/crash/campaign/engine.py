@@ -28,10 +28,9 @@ class Plan:
     instances: int
     per_second: float = 4.0
     faults: Sequence[str] = tuple(FAULTS)
+    kinds: Sequence[str] = tuple(KINDS)
     overlap: float = 0.25
     """Chance that a fault strikes before the one before has been recovered from."""
-
-    patience_looks: int = 30
 
     def __str__(self) -> str:
         return f"seed {self.seed}, {self.instances} instances"
@@ -90,27 +89,39 @@ class Campaign:
 
     def run(self) -> Report:
         """Disturb until every instance is started, wait for the end of all, and look at what is left."""
-        world, plan = self._world, self._plan
         undisturbed = self._undisturbed()
         if not self.report.damage:
             try:
-                with world.load.running(plan.instances, plan.per_second, self._chance):
-                    for name in self._deck():
-                        self._strike(name)
-                        if world.load.is_over(plan.instances) or self._is_beyond_help():
-                            break
-                self._await_recovery()
-                self._await_end(world.load.started)
+                self._disturb()
+                if not self._is_damaged():
+                    self._await_end(self._world.load.started)
             except AssertionError as error:
                 self._note(f"it came to a stop: {error}")
             self._inspect(undisturbed)
         return self.report
 
+    def _disturb(self) -> None:
+        """Let one fault follow another until every instance is started and each fault has struck once, or something is
+        known to be wrong.
+        """
+        world, plan, struck = self._world, self._plan, set[str]()
+        with world.load.running(plan.instances, plan.per_second, self._chance, plan.kinds):
+            for name in self._deck():
+                self._strike(name)
+                struck.add(name)
+                has_struck = len(struck) + len(self.report.skipped) == len(plan.faults)
+                if (has_struck and world.load.is_over(plan.instances)) or self._is_damaged():
+                    break
+        self._await_recovery()
+
+    def _is_damaged(self) -> bool:
+        return bool(self.report.damage or self._world.damage)
+
     def _undisturbed(self) -> Mapping[str, Portrait]:
         """Return what an instance of each kind looks like when nothing happens, by kind."""
         load = self._world.load
         load.register()
-        usual = [load.start(kind, f"{kind}-usual") for kind in [*KINDS, *TARGETS]]
+        usual = [load.start(kind, f"{kind}-usual") for kind in [*self._plan.kinds, *TARGETS]]
         try:
             self._await_end(usual)
         except AssertionError as error:
@@ -126,7 +137,7 @@ class Campaign:
         return {portrait.kind: portrait for portrait in portraits.values()}
 
     def _deck(self) -> Iterator[str]:
-        """Yield faults for ever: each comes once before any comes again."""
+        """Yield faults for ever, if there are any: each comes once before any comes again."""
         possible = []
         for name in self._plan.faults:
             missing = [need for need in FAULTS[name].needs if getattr(self._world, need) is None]
@@ -134,7 +145,7 @@ class Campaign:
                 self.report.skipped[name] = f"not tried: needs a {' and a '.join(missing)} of its own"
             else:
                 possible.append(name)
-        while True:
+        while possible:
             yield from self._chance.sample(possible, len(possible))
 
     def _strike(self, name: str) -> None:
@@ -172,9 +183,6 @@ class Campaign:
         self._disturbed += [(begun, now) for fault, begun in self._windows if fault.repeats]
         self._pending, self._windows = [], []
 
-    def _is_beyond_help(self) -> bool:
-        return bool(self.report.damage or self._world.damage)
-
     def _await_end(self, started: Sequence[Started]) -> None:
         """Return once they have ended, and nothing of anything is open."""
         wanted = models.Instance.objects.filter(pk__in=[each.instance for each in started])
@@ -197,6 +205,8 @@ class Campaign:
         portraits = invariants.portray(world.load.started, world.stub.calls, claims)
         for wrong in invariants.damage(portraits, undisturbed, self._disturbed):
             self._note(wrong)
+        if self._is_damaged():
+            return
         try:
             world.installation.wait(lambda: not self._left_over(), self._left_over, GIVE_UP_SECONDS)
         except AssertionError as error:

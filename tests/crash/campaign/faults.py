@@ -48,6 +48,9 @@ class World:
     disk: Path | None = None
     """The database's, where it can be filled."""
 
+    places: Sequence[str] = PLACES
+    """Where processes may be killed and stopped."""
+
     patience_looks: int = 30
     damage: list[str] = field(default_factory=list)
     """What was seen to be wrong meanwhile."""
@@ -99,7 +102,7 @@ def kill_web(trial: Trial) -> str:
 
 def kill_between_lines(trial: Trial) -> str | None:
     world = trial.world
-    place = world.chance.choice(PLACES)
+    place = world.chance.choice(world.places)
     roles = [*CALLERS, "web", "maintenance"] if place in ("saving", "committed", "published") else CALLERS
     role = world.chance.choice(roles)
     world.installation.arm(place, role, "any", passages=world.chance.randrange(6))
@@ -121,20 +124,24 @@ def stop_worker(trial: Trial) -> str:
 
 
 def stop_between_lines(trial: Trial) -> str | None:
-    """The same at a place, with an instance of its own: its message must be at the broker until the commit."""
+    """The same at a place, with an instance of its own: its message must be at the broker until the commit. When the
+    zombie goes on, its instance is at the next activity.
+    """
     world, instance = trial.world, str(uuid4())
-    place = world.chance.choice(PLACES)
+    place, name = world.chance.choice(world.places), f"double-{instance}"
+    world.stub.hold(f"/{name}/second")
+    trial.lift = lambda: world.stub.release(f"/{name}/second")
     for role in CALLERS:
         world.installation.arm(place, role, instance, number=signal.SIGSTOP)
-    world.load.start("long", f"zombie-{instance}", instance=instance)
-    with suppress(AssertionError):
-        world.installation.wait(lambda: len(world.installation.armed()) < len(CALLERS), seconds=REACHED_SECONDS)
-    world.installation.disarm()
+    world.load.start("double", name, instance=instance)
+    _meets_one(world)
     stopped = [role for role in CALLERS if world.installation.is_stopped(role)]
     trial.mark()
     if stopped and place in UNCOMMITTED and not world.broker.knows(instance):
-        world.damage.append(f"long {instance}: acknowledged before its outcome was committed (at `{place}`)")
+        world.damage.append(f"double {instance}: acknowledged before its outcome was committed (at `{place}`)")
     _pause(world, LEASE_SECONDS + 0.5, LEASE_SECONDS + 2)
+    with suppress(AssertionError):
+        world.installation.wait(lambda: world.stub.count(f"/{name}/second"), seconds=REACHED_SECONDS)
     for role in stopped:
         world.installation.send_all(role, signal.SIGCONT)
     return f"{', '.join(stopped)} at `{place}`" if stopped else None
@@ -147,15 +154,22 @@ def restart_worker(trial: Trial) -> str:
     return name
 
 
-def step_clocks(trial: Trial) -> str:
-    """Wall clocks of some workers jump, and jump back."""
-    world = trial.world
-    steps = {name: world.chance.uniform(-7200, 7200) for name in world.chance.sample(WORKERS, 2)}
+def step_clocks(trial: Trial) -> str | None:
+    """Wall clocks of those who keep time and of those who work jump apart while one is at work, and back."""
+    world, instance = trial.world, str(uuid4())
+    path = f"/single-{instance}/work"
+    world.stub.hold(path)
+    world.load.start("single", f"single-{instance}", instance=instance)
+    with suppress(AssertionError):
+        world.installation.wait(lambda: world.stub.count(path), seconds=REACHED_SECONDS)
+    way = world.chance.choice((1, -1))
+    steps = {name: way * world.chance.uniform(60, 7200) * (1 if name == "maintenance" else -1) for name in WORKERS}
     for name, seconds in steps.items():
         world.installation.set_clock(name, seconds)
-    _pause(world, LEASE_SECONDS, LEASE_SECONDS + 1)
+    _pause(world, LEASE_SECONDS + 0.5, LEASE_SECONDS + 1.5)
     for name in steps:
         world.installation.set_clock(name, 0)
+    world.stub.release(path)
     return ", ".join(f"{name} {seconds:+.0f} s" for name, seconds in steps.items())
 
 
@@ -184,7 +198,6 @@ def flush_queues(trial: Trial) -> str:
 
 
 def cut_connections(trial: Trial) -> str:
-    assert trial.world.database is not None
     return f"{servers.cut_connections(trial.world.installation.environment['DATABASE_URL'])} sessions"
 
 
@@ -218,10 +231,7 @@ def lose_beside_long(trial: Trial) -> str | None:
     for role in CALLERS:
         world.installation.arm("ringing", role, instance, number=LEFT_UNDONE)
     world.load.start("beside", name, instance=instance)
-    with suppress(AssertionError):
-        world.installation.wait(lambda: len(world.installation.armed()) < len(CALLERS), seconds=REACHED_SECONDS)
-    happened = len(world.installation.armed()) < len(CALLERS)
-    world.installation.disarm()
+    happened = _meets_one(world)
     trial.mark()
     return "one branch" if happened else None
 
@@ -234,6 +244,15 @@ def lose_on_idle_queue(trial: Trial) -> str | None:
     happened = _happens(world)
     trial.mark()
     return "one instance" if happened else None
+
+
+def _meets_one(world: World) -> bool:
+    """Wait until one of the callers has reached the place where all of them were awaited."""
+    with suppress(AssertionError):
+        world.installation.wait(lambda: len(world.installation.armed()) < len(CALLERS), seconds=REACHED_SECONDS)
+    happened = len(world.installation.armed()) < len(CALLERS)
+    world.installation.disarm()
+    return happened
 
 
 def _happens(world: World) -> bool:
@@ -272,7 +291,7 @@ FAULTS = {
     "queues emptied": Fault(flush_queues),
     "PostgreSQL restarted": Fault(take_down("database", signal.SIGINT), ("database",)),
     "PostgreSQL ended at once": Fault(take_down("database", signal.SIGQUIT), ("database",)),
-    "connections cut": Fault(cut_connections, ("database",)),
+    "connections cut": Fault(cut_connections),
     "disk full": Fault(fill_disk, ("database", "disk")),
     "messages doubled": Fault(mistreat("doubled")),
     "messages dropped": Fault(mistreat("dropped")),

@@ -14,6 +14,9 @@ from workflows.models import FINAL_STATUSES
 Claim = tuple[str, str, int]
 """Instance, wait and ring."""
 
+ACTIVITIES = ("call", "run")
+"""Kinds of tasks that are done outside. What they gave is recorded, and the same each time."""
+
 Window = tuple[float, float]
 """From when until when something was disturbed, as seconds since 1970."""
 
@@ -23,10 +26,11 @@ class Portrait:
     """One instance of the load with its children, without the name that tells it from the others of its kind."""
 
     kind: str
+    name: str
     status: str = "missing"
     output: str = ""
     runs: list[str] = field(default_factory=list)
-    """Position, status, attempt and iteration of each run of a task, sorted."""
+    """Position, status, attempt and iteration of each run of a task, and what an activity gave; sorted."""
 
     endings: list[int] = field(default_factory=list)
     """How often it ended, and each of its children."""
@@ -59,10 +63,10 @@ class Portrait:
 
 def portray(started: Sequence[Started], calls: Iterable[Call], claims: Iterable[Claim]) -> dict[str, Portrait]:
     """Return a portrait of each, by instance."""
-    portraits = {each.instance: Portrait(each.kind) for each in started}
+    portraits = {each.instance: Portrait(each.kind, each.name) for each in started}
     by_name = {each.name: each for each in started}
     roots = {each.instance: each.instance for each in started}
-    _add_rows(portraits, roots, {each.instance: each.name for each in started})
+    _add_rows(portraits, roots)
     _add_history(portraits, roots)
     for call in calls:
         name, _, path = call.path.removeprefix("/").partition("/")
@@ -82,12 +86,12 @@ def portray(started: Sequence[Started], calls: Iterable[Call], claims: Iterable[
     return portraits
 
 
-def _add_rows(portraits: Mapping[str, Portrait], roots: dict[str, str], names: Mapping[str, str]) -> None:
+def _add_rows(portraits: Mapping[str, Portrait], roots: dict[str, str]) -> None:
     for row in models.Instance.objects.filter(pk__in=list(portraits)):
-        portrait, root = portraits[str(row.pk)], str(row.pk)
+        portrait = portraits[str(row.pk)]
         output = None if row.output is None else json.loads(bytes(row.output))
         portrait.status = row.status
-        portrait.output = json.dumps(output, sort_keys=True).replace(names[root], "NAME")
+        portrait.output = json.dumps(output, sort_keys=True).replace(portrait.name, "NAME")
         until = row.ended_at.timestamp() if row.ended_at else float("inf")
         portrait.life = (row.created_at.timestamp(), until)
     for child, parent in models.Instance.objects.filter(parent__in=list(portraits)).values_list("pk", "parent"):
@@ -98,12 +102,14 @@ def _add_history(portraits: Mapping[str, Portrait], roots: Mapping[str, str]) ->
     endings: Counter[str] = Counter()
     places: Counter[tuple[object, ...]] = Counter()
     rows = models.History.objects.filter(instance__in=list(roots)).values_list(
-        "instance", "step", "ordinal", "is_phase", "position", "status", "attempt", "iteration"
+        "instance", "step", "ordinal", "is_phase", "position", "status", "attempt", "iteration", "kind", "output"
     )
-    for instance, step, ordinal, is_phase, *run in rows:
+    for instance, step, ordinal, is_phase, *run, kind, output in rows:
         places[instance, step, ordinal] += 1
         if not is_phase:
-            portraits[roots[str(instance)]].runs.append(json.dumps(run))
+            portrait = portraits[roots[str(instance)]]
+            given = bytes(output).decode() if output and kind in ACTIVITIES else ""
+            portrait.runs.append(f"{json.dumps(run)} {given}".replace(portrait.name, "NAME"))
         elif run[1] in FINAL_STATUSES:
             endings[str(instance)] += 1
     for instance, root in roots.items():

@@ -64,6 +64,7 @@ SHARES = {"series": 6, "long": 4, "nap": 3, "child": 3, "fork": 3, "script": 1}
 
 TARGETS: Mapping[str, Sequence[Task]] = {
     "single": [{"work": visit(at("work"))}],
+    "double": [{"first": visit(at("first"))}, {"second": visit(at("second"))}],
     "beside": [{"both": {"fork": {"branches": [
         {"slow": visit(at("slow"))},
         {"lost": {"do": [{"first": visit(at("first"))}, {"second": post(at("second"))}]}},
@@ -114,9 +115,9 @@ class Load:
         return new
 
     @contextlib.contextmanager
-    def running(self, count: int, per_second: float, chance: random.Random) -> Iterator[None]:
+    def running(self, count: int, per_second: float, chance: random.Random, among: Sequence[str]) -> Iterator[None]:
         """Have them started beside a block."""
-        kinds = chance.choices(list(KINDS), [SHARES.get(kind, 2) for kind in KINDS], k=count)
+        kinds = chance.choices(among, [SHARES.get(kind, 2) for kind in among], k=count)
         begun = time.monotonic()
 
         def offer(number: int) -> None:

@@ -6,9 +6,9 @@ import random
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-
-from kombu import Connection
+from typing import Any
 
 from tests.crash.campaign import mail, servers
 from tests.crash.campaign.faults import World
@@ -33,14 +33,20 @@ SETTINGS = {
 }
 
 
+@dataclass(frozen=True, kw_only=True)
+class Shared:
+    """URLs of servers that others use as well, which a campaign therefore leaves alone."""
+
+    database: str
+    """An empty database."""
+
+    broker: str
+    cache: str
+
+
 @contextlib.contextmanager
 def opened(
-    seed: int,
-    broker: str = "redis",
-    environment: Mapping[str, str] | None = None,
-    *,
-    patience_looks: int = 30,
-    rabbitmq_url: str = "",
+    seed: int, broker: str = "redis", environment: Mapping[str, str] | None = None, *, shared: Shared | None = None
 ) -> Iterator[World]:
     """Open a world.
 
@@ -48,51 +54,52 @@ def opened(
         seed: Of whatever happens by chance in it.
         broker: `redis` or `rabbitmq`.
         environment: Added to that of its processes.
-        patience_looks: How often the sweeper may look at something before it counts as given up.
-        rabbitmq_url: A server that others use as well; without it, the campaign's own is started.
+        shared: Servers to use; without them, it has its own.
     """
     with contextlib.ExitStack() as stack:
         folder = Path(tempfile.mkdtemp(prefix="lemline-campaign-"))
         folder.chmod(0o755)
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
-        disk = folder / "pg"
-        can_fill = stack.enter_context(servers.small_disk(disk))
-        database = stack.enter_context(servers.postgresql(disk))
-        cache = stack.enter_context(servers.redis_server(folder / "redis"))
-        base = cache.url.rsplit("/", 1)[0]
-        rabbitmq = None
-        if broker == "rabbitmq" and not rabbitmq_url:
-            rabbitmq = stack.enter_context(servers.rabbitmq(folder / "rabbitmq"))
-            rabbitmq_url = rabbitmq.url
-        messages: mail.Broker
-        if broker == "rabbitmq":
-            messages = mail.RabbitBroker(rabbitmq_url, NAMESPACE)
-            stack.callback(_forget, rabbitmq_url)
-        else:
-            messages = mail.RedisBroker(f"{base}/0", NAMESPACE)
+        own = None if shared else stack.enter_context(_own_servers(folder, broker))
+        urls = shared or own.urls
+        messages: mail.Broker = _BROKERS[broker](urls.broker, NAMESPACE)
         stack.callback(messages.close)
         stub = stack.enter_context(contextlib.closing(Stub()))
-        urls = {"BROKER_URL": rabbitmq_url or f"{base}/0", "CACHE_URL": f"{base}/1"}
         (folder / "installation").mkdir()
-        installation = stack.enter_context(
-            installed(folder / "installation", database.url, COMMANDS, **SETTINGS, **urls, **(environment or {}))
-        )
+        more = {**SETTINGS, "BROKER_URL": urls.broker, "CACHE_URL": urls.cache, **(environment or {})}
+        installation = stack.enter_context(installed(folder / "installation", urls.database, COMMANDS, **more))
         yield World(
             installation=installation,
             load=Load(installation, stub.url),
             stub=stub,
             broker=messages,
             chance=random.Random(seed),
-            database=database,
-            cache=cache,
-            rabbitmq=rabbitmq,
-            disk=disk if can_fill else None,
-            patience_looks=patience_looks,
+            **(own.parts if own else {}),
         )
 
 
-def _forget(url: str) -> None:
-    """Leave no queue on a server that others use."""
-    with contextlib.suppress(OSError), Connection(url) as connection:
-        for pool in mail.POOLS:
-            connection.default_channel.queue_delete(f"{NAMESPACE}.{pool}")
+_BROKERS = {"redis": mail.RedisBroker, "rabbitmq": mail.RabbitBroker}
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Own:
+    urls: Shared
+    parts: Mapping[str, Any]
+    """What of a world can be taken down, by the name of its attribute."""
+
+
+@contextlib.contextmanager
+def _own_servers(folder: Path, broker: str) -> Iterator[_Own]:
+    with contextlib.ExitStack() as stack:
+        disk = folder / "pg"
+        can_fill = stack.enter_context(servers.small_disk(disk))
+        database = stack.enter_context(servers.postgresql(disk))
+        cache = stack.enter_context(servers.redis_server(folder / "redis"))
+        base = cache.url.rsplit("/", 1)[0]
+        rabbitmq = stack.enter_context(servers.rabbitmq(folder / "rabbitmq")) if broker == "rabbitmq" else None
+        yield _Own(
+            urls=Shared(database=database.url, broker=rabbitmq.url if rabbitmq else f"{base}/0", cache=f"{base}/1"),
+            parts={
+                "database": database, "cache": cache, "rabbitmq": rabbitmq, "disk": disk if can_fill else None,
+            },
+        )  # fmt: skip
