@@ -29,6 +29,7 @@ from workflows.runtime.memory import MemoryRecords
 from workflows.runtime.ports import Delivery
 from workflows.runtime.process import Process
 from workflows.runtime.records import Birth
+from workflows.runtime.retention import Retention
 from workflows.runtime.sweeper import Sweeper
 from workflows.runtime.timekeeper import EMBEDDED_LOOK_SECONDS, Timekeeper
 from workflows.runtime.views import InstanceView
@@ -94,7 +95,7 @@ class LocalWorkers(Pooled):
 
 
 class Embedded:
-    """Stepper, pools, timekeeper and sweeper of one process."""
+    """Stepper, pools, timekeeper, sweeper and retention of one process."""
 
     def __init__(self) -> None:
         functions.load(settings.LEMLINE.activities)
@@ -104,6 +105,7 @@ class Embedded:
         process = self.process
         self._heartbeat = Heartbeat(process.presence, process.records, process.clock, lease, self._workers.claims.renew)
         self._timekeeper = Timekeeper(process.records, process.clock, process.stepper, EMBEDDED_LOOK_SECONDS)
+        self._retention = Retention(process.clock)
         self._sweeper = Sweeper(
             process.records, process.clock, self._workers, process.children, process.stepper.submit, lease
         )
@@ -119,9 +121,11 @@ class Embedded:
         self._heartbeat.start()
         self._timekeeper.start()
         self._sweeper.start()
+        self._retention.start()
 
     def stop(self) -> None:
         """Store what is in hand and end."""
+        self._retention.stop()
         self._sweeper.stop()
         self._timekeeper.stop()
         self._workers.stop()

@@ -23,6 +23,7 @@ from workflows.runtime import process as runtime
 from workflows.runtime.cluster import Heartbeat
 from workflows.runtime.errors import InvalidRequestError
 from workflows.runtime.process import Process
+from workflows.runtime.retention import Retention
 from workflows.runtime.sweeper import Sweeper
 from workflows.runtime.timekeeper import Timekeeper
 
@@ -104,6 +105,7 @@ def _threads(process: Process, roles: Sequence[str]) -> list[Any]:
     threads: list[Any] = [Heartbeat(process.presence, process.records, process.clock, lease, claims.renew)]
     if "maintenance" in roles:
         threads.append(Timekeeper(process.records, process.clock, process.stepper))
+        threads.append(Retention(process.clock))
         threads.append(
             Sweeper(process.records, process.clock, workers, process.children, process.stepper.submit, lease)
         )

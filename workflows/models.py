@@ -140,7 +140,7 @@ class Instance(models.Model):
         indexes = (
             models.Index(fields=("definition",), condition=Q(status__in=OPEN_STATUSES), name="instance_open"),
             models.Index(fields=("parent",), condition=Q(parent__isnull=False), name="instance_parent"),
-            models.Index(fields=("ended_at",), condition=Q(ended_at__isnull=False), name="instance_ended"),
+            models.Index(fields=("ended_at", "id"), condition=Q(ended_at__isnull=False), name="instance_ended"),
             models.Index(fields=("status", "-id"), condition=~Q(status="completed"), name="instance_status"),
             models.Index(fields=("namespace", "workflow", "-id"), name="instance_workflow"),
             models.Index(fields=("-ended_at", "-id"), condition=Q(given_up=True), name="instance_given_up"),
@@ -258,6 +258,7 @@ class ReceivedEvent(models.Model):
         """The unique key makes receiving idempotent."""
 
         constraints = (models.UniqueConstraint(fields=("scope", "source", "event_id"), name="event_once"),)
+        indexes = (models.Index(fields=("received_at",), name="event_received"),)
 
     def __str__(self) -> str:
         return f"{self.type} {self.event_id}"
@@ -326,6 +327,7 @@ class AuditEntry(models.Model):
         """As people call them."""
 
         verbose_name_plural = "audit entries"
+        indexes = (models.Index(fields=("at",), name="audit_at"),)
 
     def __str__(self) -> str:
         return f"{self.by} {self.action} {self.subject}"

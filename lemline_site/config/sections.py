@@ -263,7 +263,31 @@ class Validation:
 class Workflow:
     """Instances and definitions."""
 
+    auto_cleanup: bool = True
+    """Have maintenance processes remove what is older than `cleanup-after`, `lemline.events.retention` and
+    `lemline.audit.retention`. Otherwise `lemline admin cleanup` does it."""
+
+    cleanup_after: timedelta = timedelta(days=7)
+    """How long an instance is kept after its end, with its history and its idempotency key. Until then what faulted or
+    was cancelled can be retried."""
+
     validation: Validation = field(default_factory=Validation)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Events:
+    """CloudEvents that were received or emitted."""
+
+    retention: timedelta = timedelta(days=7)
+    """How long they are kept. For so long the same event, received again, is known."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Audit:
+    """Who did what, and why."""
+
+    retention: timedelta = timedelta(days=90)
+    """How long entries are kept."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -325,6 +349,8 @@ class Config:
     cluster: Cluster = field(default_factory=Cluster)
     execution: Execution = field(default_factory=Execution)
     workflow: Workflow = field(default_factory=Workflow)
+    events: Events = field(default_factory=Events)
+    audit: Audit = field(default_factory=Audit)
     history: History = field(default_factory=History)
     http: Http = field(default_factory=Http)
     expressions: Expressions = field(default_factory=Expressions)

@@ -13,7 +13,7 @@ COMMANDS = {
     "instance": ("start", "get", "list", "history", "suspend", "resume", "cancel", "retry", "watch"),
     "config": ("list", "get", "validate"),
     "debug": ("expression",),
-    "admin": ("create-key", "list-keys", "revoke-key", "bootstrap"),
+    "admin": ("create-key", "list-keys", "revoke-key", "bootstrap", "cleanup"),
 }
 
 

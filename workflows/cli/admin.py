@@ -1,4 +1,4 @@
-"""`admin create-key|list-keys|revoke-key|bootstrap`: who may come in. `admin dead-letters list|redeliver`."""
+"""`admin create-key|list-keys|revoke-key|bootstrap`: who may come in. `admin dead-letters list|redeliver`, `cleanup`."""
 
 import argparse
 import os
@@ -15,7 +15,7 @@ LETTER_COLUMNS = ("id", "workflow", "position", "reason", "givenUpAt")
 
 def add(areas: "Areas[argparse.ArgumentParser]") -> None:
     """Add the area."""
-    area = Area(areas, "admin", "API keys, the first user, and what was given up.")
+    area = Area(areas, "admin", "API keys, the first user, what was given up, and what is old enough to go.")
     create = area.verb("create-key", _create)
     create.add_argument("name", help="what people will call it")
     create.add_argument("--role", choices=ROLES, default="viewer")
@@ -27,6 +27,9 @@ def add(areas: "Areas[argparse.ArgumentParser]") -> None:
     revoke.add_argument("--yes", "-y", action="store_true", help="do not ask")
     bootstrap = area.verb("bootstrap", _bootstrap)
     bootstrap.add_argument("--username", default="admin")
+    cleanup = area.verb("cleanup", _cleanup)
+    cleanup.add_argument("--dry-run", action="store_true", help="only count what would go")
+    cleanup.add_argument("--yes", "-y", action="store_true", help="do not ask")
     _add_dead_letters(area.area("dead-letters", "Instances that were given up."))
 
 
@@ -117,3 +120,21 @@ def _redeliver(options: argparse.Namespace, output: Output) -> None:
     edited = read_input(options) if options.input is not None or options.input_file is not None else None
     view = dead_letters.redeliver(instance_id(options.id), actor=actor(), input=edited, reason=options.reason)
     output.note(f"{view.id} is {view.status}")
+
+
+def _cleanup(options: argparse.Namespace, output: Output) -> None:
+    """Remove ended instances, events and audit entries that are older than they are kept.
+
+    The ages are lemline.workflow.cleanup-after, lemline.events.retention and lemline.audit.retention.
+    """
+    from django.conf import settings
+
+    from lemline_site.config.values import format_duration
+    from workflows.runtime import retention
+
+    if not options.dry_run:
+        age = format_duration(settings.LEMLINE.workflow.cleanup_after)
+        confirm(f"Remove for good what ended longer ago than {age}?", is_certain=options.yes)
+    removed = retention.clean_up(actor=actor(), dry_run=options.dry_run)
+    rows = [{"what": name, "rows": count} for name, count in removed.counts().items()]
+    output.table(rows, ("what", "rows"), whole=removed.to_json())
