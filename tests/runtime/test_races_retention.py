@@ -59,6 +59,10 @@ def deletes_history(sql: str) -> bool:
     return sql.startswith('DELETE FROM "workflows_history"')
 
 
+def deletes_instances(sql: str) -> bool:
+    return sql.startswith('DELETE FROM "workflows_instance"')
+
+
 def faulted(runtime: Runtime, instance: str) -> None:
     """Fail the open activity of an instance, and let it have been long ago."""
     wait = runtime.success(instance, "work").wait_id
@@ -180,7 +184,7 @@ def test_a_start_with_the_key_of_an_instance_that_goes_waits_and_begins_a_new_on
     faulted(runtime, first)
     gate = Gate()
 
-    removed = beside.run(lambda: remove_with(deletes_history, gate))
+    removed = beside.run(lambda: remove_with(deletes_instances, gate, after=True))
     gate.await_arrival()
     again = beside.run(lambda: other.start(idempotency_key="k", may_exist=True))
     gate.open()

@@ -1,4 +1,4 @@
-"""`admin create-key|list-keys|revoke-key|bootstrap`: who may come in. `admin dead-letters list|redeliver`, `cleanup`."""
+"""`admin create-key|list-keys|revoke-key|bootstrap`: who may come in. `dead-letters list|redeliver`, `cleanup`."""
 
 import argparse
 import os
