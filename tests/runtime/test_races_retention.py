@@ -6,7 +6,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.conf import settings
 from django.db import connection
 from django.utils import timezone
 
@@ -31,7 +30,7 @@ WAITING = "do: [{child: {run: {workflow: {namespace: tests, name: child, version
 
 
 def remove() -> Removed:
-    return retention.remove(retention.removals(settings.LEMLINE, timezone.now()), lambda _: False)
+    return retention.remove(retention.removals(retention.configured(), timezone.now()), lambda _: False)
 
 
 def remove_with(stop: Callable[[str], bool], gate: Gate, *, after: bool = False) -> Removed:

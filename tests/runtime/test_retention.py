@@ -6,7 +6,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.conf import settings
 from django.utils import timezone
 
 from tests.runtimes import (
@@ -31,11 +30,11 @@ LONG_AGO = timedelta(days=8)
 
 def removed() -> Removed:
     """Remove everything that is old enough, without a rest."""
-    return retention.remove(retention.removals(settings.LEMLINE, timezone.now()), lambda _: False)
+    return retention.remove(retention.removals(retention.configured(), timezone.now()), lambda _: False)
 
 
 def counted() -> Removed:
-    return sum(retention.counts(settings.LEMLINE, timezone.now()), Removed())
+    return sum(retention.counts(retention.configured(), timezone.now()), Removed())
 
 
 def age(*instances: str, by: timedelta = LONG_AGO) -> None:
@@ -206,7 +205,7 @@ def test_a_long_history_goes_in_parts_and_its_instance_with_the_last(runtime: Ru
         for number in range(2 * retention.ROWS)
     )
 
-    parts = list(retention.removals(settings.LEMLINE, timezone.now()))
+    parts = list(retention.removals(retention.configured(), timezone.now()))
 
     assert parts == [
         Removed(history=retention.ROWS), Removed(history=retention.ROWS), Removed(instances=1, history=1),
@@ -220,7 +219,7 @@ def test_a_history_that_went_in_part_before_a_crash_goes_on_going(runtime: Runti
         models.History(instance=instance.pk, step=2, ordinal=number, status="completed", ended_at=instance.ended_at)
         for number in range(retention.ROWS)
     )
-    next(retention.removals(settings.LEMLINE, timezone.now()))
+    next(retention.removals(retention.configured(), timezone.now()))
     assert left() == {str(instance.pk)}
 
     gone = removed()
@@ -236,7 +235,7 @@ def test_many_go_in_batches_with_a_rest_after_each(runtime: Runtime) -> None:
         rests.append(seconds)
         return False
 
-    gone = retention.remove(retention.removals(settings.LEMLINE, timezone.now()), rest)
+    gone = retention.remove(retention.removals(retention.configured(), timezone.now()), rest)
 
     assert gone.instances == gone.history == 2 * retention.INSTANCES + 1
     assert len(rests) == 3
@@ -246,7 +245,7 @@ def test_many_go_in_batches_with_a_rest_after_each(runtime: Runtime) -> None:
 def test_who_is_told_to_stop_removes_no_further_batch(runtime: Runtime) -> None:
     ended_rows(retention.INSTANCES + 1)
 
-    gone = retention.remove(retention.removals(settings.LEMLINE, timezone.now()), lambda _: True)
+    gone = retention.remove(retention.removals(retention.configured(), timezone.now()), lambda _: True)
 
     assert gone.instances == retention.INSTANCES
     assert len(left()) == 1

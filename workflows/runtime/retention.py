@@ -12,14 +12,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.conf import settings
 from django.db import DatabaseError, transaction
 from django.db.models import Q, QuerySet
 
-from lemline_site.config import Config
 from workflows import models
 from workflows.dsl.jsontext import Json
 from workflows.runtime.audit import Actor, record
@@ -65,6 +64,23 @@ class Removed:
         return dict(self.counts())
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ages:
+    """How long things are kept."""
+
+    instances: timedelta
+    """From their end."""
+
+    events: timedelta
+    audit: timedelta
+
+
+def configured() -> Ages:
+    """Return the ages that the configuration says."""
+    config = settings.LEMLINE
+    return Ages(instances=config.workflow.cleanup_after, events=config.events.retention, audit=config.audit.retention)
+
+
 class Retention:
     """A thread that removes what is old enough, as long as the process lives."""
 
@@ -87,7 +103,7 @@ class Retention:
     def _run(self) -> None:
         while not self._stopped.wait(LOOK_SECONDS):
             try:
-                remove(removals(settings.LEMLINE, self._clock.now()), self._stopped.wait)
+                remove(removals(configured(), self._clock.now()), self._stopped.wait)
             except DatabaseError as error:
                 log.warning("retention.waits", extra={"error": str(error)})
             except Exception:
@@ -106,8 +122,8 @@ def clean_up(*, actor: Actor, dry_run: bool = False) -> Removed:
     process.clock.set(process.records.now())
     now = process.clock.now()
     if dry_run:
-        return sum(counts(settings.LEMLINE, now), Removed())
-    removed = remove(removals(settings.LEMLINE, now), _rest)
+        return sum(counts(configured(), now), Removed())
+    removed = remove(removals(configured(), now), _rest)
     told = ", ".join(f"{count} {name}" for name, count in removed.counts().items())
     record(actor, "retention.cleanup", told, "", now)
     return removed
@@ -137,33 +153,33 @@ def remove(batches: Iterator[Removed], rest: Callable[[float], bool]) -> Removed
     return total
 
 
-def removals(config: Config, now: datetime) -> Iterator[Removed]:
+def removals(ages: Ages, now: datetime) -> Iterator[Removed]:
     """Remove all that is old enough at a time; yield after each transaction what it removed."""
-    for candidates in _walk(now - config.workflow.cleanup_after):
+    for candidates in _walk(now - ages.instances):
         yield from _remove_instances(candidates)
-    while events := _remove_rows(_old_events(config, now), "received_at"):
+    while events := _remove_rows(_old_events(ages, now), "received_at"):
         yield Removed(events=events)
-    while entries := _remove_rows(_old_entries(config, now), "at"):
+    while entries := _remove_rows(_old_entries(ages, now), "at"):
         yield Removed(audit=entries)
 
 
-def counts(config: Config, now: datetime) -> Iterator[Removed]:
+def counts(ages: Ages, now: datetime) -> Iterator[Removed]:
     """Count the same, part by part, and remove nothing."""
-    for candidates in _walk(now - config.workflow.cleanup_after):
+    for candidates in _walk(now - ages.instances):
         with transaction.atomic():
             ids = _free(candidates)
         history = models.History.objects.filter(instance__in=ids).count()
         yield Removed(instances=len(ids), history=history)
-    yield Removed(events=_old_events(config, now).count(), audit=_old_entries(config, now).count())
+    yield Removed(events=_old_events(ages, now).count(), audit=_old_entries(ages, now).count())
 
 
-def _old_events(config: Config, now: datetime) -> QuerySet[models.ReceivedEvent]:
+def _old_events(ages: Ages, now: datetime) -> QuerySet[models.ReceivedEvent]:
     is_expired = Q(expires_at=None) | Q(expires_at__lt=now)
-    return models.ReceivedEvent.objects.filter(is_expired, received_at__lt=now - config.events.retention)
+    return models.ReceivedEvent.objects.filter(is_expired, received_at__lt=now - ages.events)
 
 
-def _old_entries(config: Config, now: datetime) -> QuerySet[models.AuditEntry]:
-    return models.AuditEntry.objects.filter(at__lt=now - config.audit.retention)
+def _old_entries(ages: Ages, now: datetime) -> QuerySet[models.AuditEntry]:
+    return models.AuditEntry.objects.filter(at__lt=now - ages.audit)
 
 
 def _remove_rows(old: QuerySet[models.ReceivedEvent] | QuerySet[models.AuditEntry], by: str) -> int:
