@@ -53,8 +53,8 @@ def transport_options(config: Config) -> dict[str, Any]:
         # `throttle`th time only: by its defaults a killed worker's jobs come back after a minute and a half.
         "unacked_restore_interval": 5,
         "unacked_restore_throttle": 1,
-        "queue_order_strategy": "priority",
-        "priority_steps": list(range(config.execution.prioritization.levels)),
+        # Each level is a queue of its own (`workers/routing.py`): one list each.
+        "priority_steps": [0],
         "sep": ":",
         "global_keyprefix": f"{config.cluster.namespace}:",
         "health_check_interval": 10,

@@ -13,7 +13,7 @@ from workers.routing import routing
 app = Celery("lemline")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.conf.task_queues = routing(settings.LEMLINE).queues()
-app.conf.task_default_queue = routing(settings.LEMLINE).queue("maintenance")
+app.conf.task_default_queue = routing(settings.LEMLINE).queue("maintenance", 1)
 app.conf.update(task_default_exchange=settings.LEMLINE.cluster.namespace)
 app.conf.worker_disable_prefetch = settings.LEMLINE.messaging.url.startswith("redis")
 app.conf.imports = ("workers.jobs",)

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
+import msgspec
 from django.conf import settings
 
 from workers.activities import ActivityCall, ActivityError, ActivityResult, Limits, close
@@ -20,6 +21,7 @@ from workers.errand import Bundle, Errand
 from workers.limits import limits
 from workers.loop import Loop
 from workers.message import Item, Message
+from workers.slots import Slots
 from workflows.dsl.jsontext import Json
 from workflows.engine import Glance, facts, glance_at
 from workflows.engine.commands import RunActivity
@@ -43,17 +45,21 @@ class Desk:
     """One per worker process; `handle` is called by the threads that take messages."""
 
     def __init__(self, process: Process, claims: Claims, max_size: int) -> None:
-        self.loop = Loop(max_size, close)
+        ordering = settings.LEMLINE.execution.prioritization
+        self.slots = Slots(max_size, ordering.levels, ordering.aging_interval)
+        self.loop = Loop(self.slots, close)
         self.is_closing = False
+        self.opened: Callable[[], None] = _nothing
+        """Called on a message's thread once it is known what is wanted of it."""
+
         self._process = process
         self._claims = claims
         self._presence = process.presence
         self._limits: Limits = limits(settings.LEMLINE)
-        self._max_size = max_size
         self._functions: Loop | None = None
         """Where functions that are coroutines run: one that blocks holds up its like, and no call."""
 
-        self._crew = Crew(max_size)
+        self._crew = Crew(max_size, self.slots)
         self._fresh_seconds = settings.LEMLINE.execution.lease.total_seconds() / 2
         self._errands: dict[Hold, Errand] = {}
         self._lock = threading.Lock()
@@ -69,9 +75,9 @@ class Desk:
         self._presence.take(self._process.workers.queue_label(message.pool, message.level), message.stamp)
         if any(item.suspect for item in message.items):
             with self._turn(message.items):
-                self._handle(message.items)
+                self._handle(message)
         else:
-            self._handle(message.items)
+            self._handle(message)
 
     @contextmanager
     def _turn(self, items: Sequence[Item]) -> Iterator[None]:
@@ -87,12 +93,13 @@ class Desk:
                 self._presence.held.pop(hold, None)
             yield
 
-    def _handle(self, items: Sequence[Item]) -> None:
-        read_at = time.monotonic()
-        errands = self._reserved(self._wanted(items), read_at)
+    def _handle(self, message: Message) -> None:
+        bundle = Bundle(message, time.monotonic())
+        errands = self._reserved(self._wanted(message.items), bundle)
         if not errands:
             return
-        self._run(errands)
+        self.slots.expect(message.level, len(errands))
+        self._run(errands, message.level)
         if errands[0].bundle.returned:
             raise HandedBackError
 
@@ -124,11 +131,11 @@ class Desk:
                 found.append((item, command))
         return found
 
-    def _reserved(self, wanted: Sequence[tuple[Item, RunActivity]], read_at: float) -> list[Errand]:
+    def _reserved(self, wanted: Sequence[tuple[Item, RunActivity]], bundle: Bundle) -> list[Errand]:
         """Return errands for those that nobody else is running. This process holds them from here on, also those whose
         turn comes late: the sweeper must not think them lost.
         """
-        bundle, now = Bundle(read_at), self._process.clock.now()
+        now = self._process.clock.now()
         errands = [Errand(self, bundle, item, command) for item, command in wanted]
         free = self._claims.take([errand.hold for errand in errands]) if errands else []
         errands = [errand for errand, is_free in zip(errands, free, strict=True) if is_free and self._hold(errand, now)]
@@ -145,7 +152,7 @@ class Desk:
             errand.cancelled.set()
         return True
 
-    def _run(self, errands: Sequence[Errand]) -> None:
+    def _run(self, errands: Sequence[Errand], level: int) -> None:
         waiting: dict[Loop, list[Callable[[], Coroutine[Any, Any, None]]]] = defaultdict(list)
         working: list[Callable[[], None]] = []
         for errand in errands:
@@ -153,10 +160,12 @@ class Desk:
                 waiting[self._loop_of(errand)].append(errand.wait)
             else:
                 working.append(errand.work)
+        self.slots.announce(sum(map(len, waiting.values())) + bool(working))
+        self.opened()
         for loop, works in waiting.items():
-            loop.start_all(works)
+            loop.start_all(works, level)
         if working:
-            self._crew.run(working)
+            self._crew.run(working, level)
         errands[0].bundle.done.wait()
 
     def _loop_of(self, errand: Errand) -> Loop:
@@ -164,7 +173,7 @@ class Desk:
             return self.loop
         with self._lock:
             if self._functions is None:
-                self._functions = Loop(self._max_size, close)
+                self._functions = Loop(self.slots, close)
             return self._functions
 
     def secret(self, name: str) -> Json:
@@ -226,6 +235,20 @@ class Desk:
     def _forget(self, errand: Errand) -> None:
         self._presence.held.pop(errand.hold, None)
         self._errands.pop(errand.hold, None)
+
+    def hand_back_waiting(self) -> None:
+        """Begin nothing more: what has not begun yet is for others, at once."""
+        self.is_closing = True
+        left: dict[Bundle, list[Errand]] = defaultdict(list)
+        for errand in list(self._errands.values()):
+            if errand.withdraw():
+                left[errand.bundle].append(errand)
+        for bundle, errands in left.items():
+            self._claims.release([errand.hold for errand in errands])
+            self.pass_on(msgspec.structs.replace(bundle.message, items=[errand.item for errand in errands]))
+            for errand in errands:
+                self._forget(errand)
+                bundle.count_down()
 
     def hand_back(self, patience_seconds: float = 1.0) -> None:
         """Stop what still runs, for others to run. What ends well meanwhile is told as always.

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from workers.activities import ActivityCall, ActivityResult, Cancellation, find_activity, functions
 from workers.activities.calls import failure
 from workers.loop import Loop
-from workers.message import Item
+from workers.message import Item, Message
 from workflows.engine.commands import RunActivity
 from workflows.runtime.cluster import Hold
 
@@ -53,8 +53,9 @@ class Home(Protocol):
 class Bundle:
     """The errands of one message: counts down to the last commit."""
 
-    def __init__(self, read_at: float) -> None:
+    def __init__(self, message: Message, read_at: float) -> None:
         self._left = 0
+        self.message = message
         self.read_at = read_at
         """Monotonic time before it was read what of the message is wanted."""
 
@@ -79,10 +80,11 @@ class Bundle:
 class Errand:
     """One activity. Held by its process from its reservation on, also while it waits for its turn."""
 
-    __slots__ = ("_ended", "_home", "activity", "begun_at", "bundle", "cancelled", "command", "hold", "item")
+    __slots__ = ("_begun", "_ended", "_home", "activity", "begun_at", "bundle", "cancelled", "command", "hold", "item")
 
     def __init__(self, home: Home, bundle: Bundle, item: Item, command: RunActivity) -> None:
         self._home = home
+        self._begun = False
         self._ended = False
         self.bundle = bundle
         self.item = item
@@ -98,6 +100,7 @@ class Errand:
             self._look_again()
         if self.cancelled.is_set():
             self.abandon()
+        if not self._begins():
             return
         forget: Callable[[], None] = _nothing
         try:
@@ -115,6 +118,7 @@ class Errand:
             await asyncio.to_thread(self._look_again)
         if self.cancelled.is_set():
             self.abandon()
+        if not self._begins():
             return
         try:
             result: Any = await self._found().run(self._home.begin(self))
@@ -125,6 +129,20 @@ class Errand:
     def abandon(self) -> None:
         """Give it up: nobody waits for it any more, or somebody else will run it."""
         self._end(failure("runtime", "stopped", answered=False))
+
+    def withdraw(self) -> bool:
+        """Give up what has not begun, for somebody else to run. False when it has, or has ended."""
+        with _lock:
+            if self._begun or self._ended:
+                return False
+            self._ended = True
+            return True
+
+    def _begins(self) -> bool:
+        """Return whether it may begin; from here on it cannot be withdrawn."""
+        with _lock:
+            self._begun = not self._ended
+            return self._begun
 
     def _look_again(self) -> None:
         if not self._home.still_wants(self):

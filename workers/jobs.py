@@ -1,5 +1,6 @@
 """The Celery jobs, each a few lines: what is wanted is read, run, and its outcome handed to the stepper."""
 
+from workers import taking
 from workers.app import app
 from workers.desk import HandedBackError, desk
 from workers.message import decode
@@ -14,3 +15,5 @@ def run_activity(text: str) -> None:
         desk().handle(message)
     except HandedBackError:
         desk().pass_on(message)
+    finally:
+        taking.opened()

@@ -10,15 +10,20 @@ from typing import Any
 
 from celery.exceptions import SecurityWarning
 from celery.signals import worker_shutting_down
+from celery.worker.state import reserved_requests
 from django.conf import settings
 
+from workers import taking
 from workers.app import app
 from workers.claims import LocalClaims
 from workers.desk import desk, has_desk, open_desk
 from workers.dispatcher import CeleryWorkers, connect
 from workers.garbage import settle
 from workers.pools import ACTIVITY_POOLS, ROLES, pools
-from workers.routing import routing
+from workers.routing import Routing, routing
+from workers.slots import Slots
+from workers.taking import TakingConsumer
+from workers.turns import Turns
 from workflows.runtime import process as runtime
 from workflows.runtime.cluster import Heartbeat
 from workflows.runtime.errors import InvalidRequestError
@@ -72,6 +77,8 @@ def _ending(threads: Sequence[Any]) -> Iterator[None]:
             os._exit(0)
 
     def told(**_: object) -> None:
+        taking.close()
+        threading.Thread(target=desk().hand_back_waiting, name="hand-back", daemon=True).start()
         timer = threading.Timer(settings.LEMLINE.execution.grace.total_seconds(), hand_back)
         timer.daemon = True
         timer.start()
@@ -115,14 +122,26 @@ def _threads(process: Process, roles: Sequence[str]) -> list[Any]:
 def _worker(roles: Sequence[str]) -> Any:
     names = routing(settings.LEMLINE)
     sizes = pools(settings.LEMLINE)
+    threads = sum(sizes[role].threads for role in roles)
+    taking.use(_turns(names, roles, threads), names.broker)
     return app.Worker(
         hostname=f"{'-'.join(roles)}.{os.getpid()}@{settings.LEMLINE_NODE}",
-        queues=[names.queue(role) for role in roles],
+        queues=[names.queue(role, level) for role in roles for level in range(1, names.levels + 1)],
+        consumer_cls=TakingConsumer,
         pool="threads",
-        concurrency=sum(sizes[role].threads for role in roles),
+        # What is more urgent than all that waits in the process is taken though its threads are busy.
+        concurrency=threads + len(roles) * names.levels,
         loglevel=settings.LEMLINE.log.level,
         task_events=True,
         without_gossip=True,
         without_mingle=True,
         quiet=True,
     )
+
+
+def _turns(names: Routing, roles: Sequence[str], threads: int) -> Turns:
+    ordering = settings.LEMLINE.execution.prioritization
+    if has_desk():
+        desk().opened = taking.opened
+    slots = desk().slots if has_desk() else Slots(threads, ordering.levels, ordering.aging_interval)
+    return Turns(names, roles, threads, lambda: len(reserved_requests), slots, ordering.aging_interval)

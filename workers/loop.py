@@ -6,44 +6,45 @@ import threading
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from workers.slots import Slots
+
 
 class Loop:
-    """Runs coroutines, at most so many at the same time.
+    """Runs coroutines, each in a slot.
 
     Args:
-        limit: How many.
+        slots: Room for activities, which loops and threads share.
         close: Runs last, to close what they kept open.
     """
 
-    def __init__(self, limit: int, close: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    def __init__(self, slots: Slots, close: Callable[[], Coroutine[Any, Any, None]]) -> None:
         self._loop = asyncio.new_event_loop()
-        self._limit = asyncio.Semaphore(limit)
+        self._slots = slots
         self._close = close
         # The loop itself keeps weak references only: a task nobody holds may vanish while it waits.
         self._tasks: set[asyncio.Task[None]] = set()
         self._thread = threading.Thread(target=self._loop.run_forever, name="loop", daemon=True)
         self._thread.start()
 
-    def start(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Begin a coroutine, from any thread. It must not raise."""
-        self._loop.call_soon_threadsafe(self._start, work)
+    def start_all(self, works: list[Callable[[], Coroutine[Any, Any, None]]], level: int) -> None:
+        """Begin coroutines of a priority level, from any thread, in slots that were announced. They must not raise."""
+        self._loop.call_soon_threadsafe(self._start_each, works, level)
 
-    def start_all(self, works: list[Callable[[], Coroutine[Any, Any, None]]]) -> None:
-        """Begin several, waking the loop once."""
-        self._loop.call_soon_threadsafe(self._start_each, works)
-
-    def _start_each(self, works: list[Callable[[], Coroutine[Any, Any, None]]]) -> None:
+    def _start_each(self, works: list[Callable[[], Coroutine[Any, Any, None]]], level: int) -> None:
         for work in works:
-            self._start(work)
+            task = self._loop.create_task(self._run(work, level))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
-    def _start(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        task = self._loop.create_task(self._run(work))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _run(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        async with self._limit:
+    async def _run(self, work: Callable[[], Coroutine[Any, Any, None]], level: int) -> None:
+        turn = asyncio.Event()
+        if not self._slots.enter(level, lambda: self._post(turn.set)):
+            await turn.wait()
+        try:
+            self._slots.begin(level)
             await work()
+        finally:
+            self._slots.leave()
 
     def later(self, seconds: float, call: Callable[[], None]) -> Callable[[], None]:
         """Call something after a while, from any thread; return what prevents it."""

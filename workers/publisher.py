@@ -14,13 +14,15 @@ from kombu.exceptions import OperationalError
 
 from workers.app import app
 from workers.message import Message, encode
-from workers.pools import THREADS
 from workers.routing import Routing
 from workflows.dsl import jsontext
 from workflows.runtime.ports import DispatchError
 
 JOB = "lemline.run_activity"
 """Name of the one Celery job that runs activities."""
+
+SIZE = "activities"
+"""Header that says how many activities a message holds: whoever takes it need not open it to know."""
 
 
 class Publisher(Protocol):
@@ -85,25 +87,23 @@ class KombuPublisher:
     def _send(self, producer: Any, message: Message) -> None:
         label, arguments = shown(message)
         app.send_task(
-            JOB, args=[encode(message)], queue=self._names.queue(message.pool), producer=producer, shadow=label,
-            argsrepr=arguments, kwargsrepr="{}", priority=self._names.priority(message.level),
+            JOB, args=[encode(message)], queue=self._names.queue(message.pool, message.level), producer=producer,
+            shadow=label, argsrepr=arguments, kwargsrepr="{}", headers={SIZE: len(message.items)},
         )  # fmt: skip
 
     def depths(self) -> Mapping[str, int]:
-        """Ask for each queue; the broker does not tell its levels apart, so one message speaks for all.
-
-        A queue that is not there yet is made: a pool that nobody serves must not hide the others from the sweeper.
+        """Ask for each queue. One that is not there yet is made: a pool that nobody serves must not hide the others
+        from the sweeper.
         """
         with app.connection_or_acquire() as connection:
             try:
                 channel: Any = connection.default_channel
-                found = {
-                    pool: _declared(queue, channel).message_count
-                    for pool, queue in zip(THREADS, self._names.queues(), strict=True)
+                return {
+                    self._names.label(*place): _declared(queue, channel).message_count
+                    for place, queue in zip(self._names.places(), self._names.queues(), strict=True)
                 }
             except self._errors as error:
                 raise DispatchError(str(error)) from error
-        return {label: count for pool, count in found.items() for _, label in self._names.labels(pool)}
 
 
 def _declared(queue: Queue, channel: Any) -> Any:
@@ -132,12 +132,12 @@ class RedisPublisher:
 
     def depths(self) -> Mapping[str, int]:
         """Ask for the length of each list."""
-        places = [(pool, level, label) for pool in THREADS for level, label in self._names.labels(pool)]
+        places = self._names.places()
         try:
             pipeline = self._redis.pipeline(transaction=False)
-            for pool, level, _ in places:
-                pipeline.llen(self._names.redis_key(pool, level))
-            return dict(zip((label for _, _, label in places), pipeline.execute(), strict=True))
+            for place in places:
+                pipeline.llen(self._names.redis_key(*place))
+            return dict(zip((self._names.label(*place) for place in places), pipeline.execute(), strict=True))
         except (redis.RedisError, OSError) as error:
             raise DispatchError(str(error)) from error
 
@@ -148,13 +148,16 @@ class RedisPublisher:
         envelope = {**self._template, "body": _body(encode(message))}
         envelope["headers"] = {
             **self._template["headers"], "id": job, "root_id": job, "shadow": name, "argsrepr": arguments,
+            SIZE: len(message.items),
         }  # fmt: skip
         envelope["properties"] = {
             **self._template["properties"],
             "correlation_id": job,
             "delivery_tag": str(uuid.uuid4()),
-            "priority": self._names.priority(message.level),
-            "delivery_info": {"exchange": self._names.namespace, "routing_key": message.pool},
+            "delivery_info": {
+                "exchange": self._names.namespace,
+                "routing_key": self._names.key(message.pool, message.level),
+            },
         }
         return jsontext.encode(envelope)
 

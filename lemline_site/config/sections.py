@@ -57,6 +57,15 @@ class Consumer:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RabbitMQ:
+    """What is special about RabbitMQ."""
+
+    queue_type: Literal["classic", "quorum"] = "classic"
+    """`classic` queues live on one node and are the fastest; `quorum` queues are kept by several nodes of a cluster.
+    Queues that exist keep their sort: to change it, stop the workers and delete them; what waited is rung again."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Messaging:
     """The broker: it rings pools; what it loses is rung again."""
 
@@ -71,6 +80,7 @@ class Messaging:
     """Connections to the broker that a process keeps for publishing."""
 
     consumer: Consumer = field(default_factory=Consumer)
+    rabbitmq: RabbitMQ = field(default_factory=RabbitMQ)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,6 +149,11 @@ class Prioritization:
 
     default_level: int = 3
     """Level of an instance that names none."""
+
+    aging_interval: int = 16
+    """One of so many messages that a process takes, and one of so many activities that it begins from those waiting
+    in it, is the oldest of a level that others would be taken before; the levels take turns. So nothing starves, and
+    at most a sixteenth of the work is done out of order. Smaller: less order, shorter waits."""
 
 
 @dataclass(frozen=True, kw_only=True)

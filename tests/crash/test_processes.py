@@ -23,7 +23,7 @@ SERIES = [
 ]
 """Three activities, each at a path of its own instance."""
 
-QUEUE = "lemline:lemline.compute:2"
+QUEUE = "lemline:lemline.compute.3"
 """The list of Redis where messages of the pool `compute` with the usual priority wait."""
 
 POISON = "3 processes died while they ran the task 'swallow'; it is not tried again"

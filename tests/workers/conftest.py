@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests import databases
-from tests.crash.conftest import open_installation, redis_urls  # noqa: F401  (fixtures)
+from tests.crash.conftest import open_installation, pytest_runtest_makereport, redis_urls  # noqa: F401  (fixtures)
 from tests.runtimes import Runtime
 from tests.workers.desks import Office
 from workers.activities import functions

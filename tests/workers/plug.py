@@ -31,3 +31,22 @@ def ignore(folder: str) -> int:
     while not go.exists():
         Event().wait(0.02)
     return os.getpid()
+
+
+def _note(folder: str, label: str) -> None:
+    with (Path(folder) / "order").open("a") as file:
+        file.write(f"{label}\n")
+
+
+@activity("turn/note")
+def note(folder: str, label: str) -> None:
+    """Note that it began."""
+    _note(folder, label)
+
+
+@activity("turn/hold")
+def hold(folder: str, label: str) -> None:
+    """The same, and wait for the file."""
+    _note(folder, label)
+    while not (Path(folder) / "go").exists():
+        Event().wait(0.01)

@@ -4,12 +4,19 @@ import threading
 
 from tests.runtimes import DEADLINE_SECONDS
 from workers.crew import Crew
+from workers.slots import Slots
+
+
+def crew_of(helpers: int) -> Crew:
+    slots = Slots(64, 5, 16)
+    slots.announce(1)
+    return Crew(helpers, slots)
 
 
 def test_quick_functions_are_run_in_order_by_the_thread_that_asked():
     ran: list[tuple[int, str]] = []
 
-    Crew(4).run([lambda n=n: ran.append((n, threading.current_thread().name)) for n in range(50)])
+    crew_of(4).run([lambda n=n: ran.append((n, threading.current_thread().name)) for n in range(50)], 3)
 
     assert ran == [(n, threading.current_thread().name) for n in range(50)]
 
@@ -24,7 +31,7 @@ def test_each_function_is_run_once_however_many_help():
         ran.append(n)
         done.release()
 
-    Crew(8).run([lambda n=n: work(n) for n in range(40)])
+    crew_of(8).run([lambda n=n: work(n) for n in range(40)], 3)
     for _ in range(40):
         assert done.acquire(timeout=DEADLINE_SECONDS)
 
@@ -32,14 +39,14 @@ def test_each_function_is_run_once_however_many_help():
 
 
 def test_as_many_functions_as_may_are_blocked_at_once_and_no_more_helpers_are_asked_for():
-    crew = Crew(3)
+    crew = crew_of(3)
     gate, blocked = threading.Event(), threading.Semaphore(0)
 
     def work() -> None:
         blocked.release()
         gate.wait(DEADLINE_SECONDS)
 
-    runner = threading.Thread(target=crew.run, args=([work] * 20,))
+    runner = threading.Thread(target=crew.run, args=([work] * 20, 3))
     runner.start()
     for _ in range(4):
         assert blocked.acquire(timeout=DEADLINE_SECONDS)

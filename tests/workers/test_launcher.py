@@ -21,13 +21,22 @@ def test_a_worker_of_a_broker_in_memory_is_refused_with_what_to_do():
         launcher.main(["http"])
 
 
-def test_the_most_urgent_level_has_the_number_that_its_broker_takes_first():
-    on_redis, on_rabbitmq = Routing("l", "redis", 5), Routing("l", "amqp", 5)
+def test_each_level_of_each_pool_is_a_queue_of_its_own():
+    names = Routing("l", "redis", 2)
 
-    assert [on_redis.priority(level) for level in (1, 3, 5)] == [0, 2, 4]
-    assert [on_rabbitmq.priority(level) for level in (1, 3, 5)] == [4, 2, 0]
-    assert on_redis.redis_key("http", 1) == "l:l.http"
-    assert on_redis.redis_key("http", 3) == "l:l.http:2"
+    assert [queue.name for queue in names.queues()][:3] == ["l.http.1", "l.http.2", "l.compute.1"]
+    assert [queue.routing_key for queue in names.queues()][:3] == ["http.1", "http.2", "compute.1"]
+    assert names.redis_key("http", 2) == "l:l.http.2"
+
+
+def test_queues_of_rabbitmq_are_of_the_sort_that_was_asked_for(configure):
+    configure({"lemline.messaging.url": "amqp://h//", "lemline.messaging.rabbitmq.queue-type": "quorum"})
+    quorum = routing(settings.LEMLINE).queues()
+    configure({"lemline.messaging.rabbitmq.queue-type": "classic"})
+    classic = routing(settings.LEMLINE).queues()
+
+    assert {str(queue.queue_arguments) for queue in quorum} == {"{'x-queue-type': 'quorum'}"}
+    assert {str(queue.queue_arguments) for queue in classic} == {"{}"}
 
 
 @pytest.mark.parametrize(
@@ -43,7 +52,7 @@ def test_the_broker_is_known_by_its_address(configure, url: str, broker: str):
 def test_each_role_has_a_queue_and_a_pool():
     queues = {queue.name for queue in routing(settings.LEMLINE).queues()}
 
-    assert queues == {f"lemline.{role}" for role in ROLES}
+    assert queues == {f"lemline.{role}.{level}" for role in ROLES for level in range(1, 6)}
     assert set(pools(settings.LEMLINE)) == set(ROLES)
 
 
