@@ -17,17 +17,20 @@ class Meter:
     """`with Meter({"worker": pids, "database": pids}) as meter: ...`, then `meter.figures()`.
 
     Processor time is that of the trees below these processes, the dead included, and of this one (`client`).
+    What BENCH_STUB_PID names answers everybody alike: it is nobody's cost, and none of the others'.
     """
 
     def __init__(self, groups: Mapping[str, Iterable[int]]) -> None:
         self._groups = {name: list(pids) for name, pids in groups.items()}
+        self._stub = [int(pid) for pid in os.environ.get("BENCH_STUB_PID", "").split()]
         self._peak_bytes = 0
         self._ended = threading.Event()
         self._sampler = threading.Thread(target=self._sample, daemon=True)
 
     def __enter__(self) -> Self:
         self._before = self._processor_times()
-        self._busy_before = _busy_seconds()
+        self._busy_before = self._busy()
+        self._look()
         self.started_at = time.monotonic()
         self._sampler.start()
         return self
@@ -36,9 +39,10 @@ class Meter:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.wall_s = time.monotonic() - self.started_at
-        after, busy = self._processor_times(), _busy_seconds()
+        after, busy = self._processor_times(), self._busy()
         self._ended.set()
         self._sampler.join()
+        self._look()
         self.cpu_s = {name: round(after[name] - self._before[name], 3) for name in after}
         self.other_cpu_s = round(busy - self._busy_before - sum(self.cpu_s.values()), 2)
 
@@ -57,16 +61,26 @@ class Meter:
 
     def _processor_times(self) -> dict[str, float]:
         own = os.times()
-        trees = {name: sum(map(_processor_seconds, _tree(pids))) for name, pids in self._groups.items()}
+        trees = {name: sum(map(_processor_seconds, tree(pids))) for name, pids in self._groups.items()}
         return {**trees, "client": own.user + own.system}
+
+    def _busy(self) -> float:
+        return _busy_seconds() - sum(map(_processor_seconds, tree(self._stub)))
 
     def _sample(self) -> None:
         while not self._ended.wait(_SAMPLE_SECONDS):
-            used = sum(map(_resident_bytes, _tree(self._groups.get("worker", ()))))
-            self._peak_bytes = max(self._peak_bytes, used)
+            self._look()
+
+    def _look(self) -> None:
+        self._peak_bytes = max(self._peak_bytes, resident_bytes(self._groups.get("worker", ())))
 
 
-def _tree(roots: Iterable[int]) -> list[int]:
+def resident_bytes(roots: Iterable[int]) -> int:
+    """Return the memory of these processes and all below them, shared pages counted in each."""
+    return sum(map(_resident_bytes, tree(roots)))
+
+
+def tree(roots: Iterable[int]) -> list[int]:
     """Return these processes and all below them."""
     children: dict[int, list[int]] = {}
     for folder in Path("/proc").iterdir():

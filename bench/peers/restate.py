@@ -5,6 +5,7 @@ Runs in an environment of its own (`bench.install`), where neither Lemline nor C
 
 import asyncio
 import contextlib
+import functools
 import json
 import os
 import shutil
@@ -14,33 +15,41 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from bench.meter import Meter
-from bench.workloads import STEPS, WORKLOADS
+from bench.client import Client, each
+from bench.driver import Measure, Row, drive, latencies
+from bench.marks import Marks
+from bench.meter import Meter, tree
+from bench.processes import free_port, wait_until
+from bench.workloads import STEPS, Case, Workload
 
-_HANDLERS = {"W1": "seq", "W4": "http"}
 PROCESSES = 2
 WARM_UP = 50
 STARTERS, WAITERS = 64, 256
-INGRESS, ADMIN, SERVICE = 18080, 19070, 19080
+INGRESS, ADMIN, SERVICE = free_port(), free_port(), free_port()
 """Ports."""
 
+_Processes = dict[str, list[int]]
 
-def main(name: str, count: int) -> int:
-    """Measure one workload and print its row."""
-    with _service() as worker, _server() as server:
+
+@contextlib.contextmanager
+def _opened(workload: Workload) -> Iterator[Measure]:
+    measure = {"W2": _one_at_a_time, "W3": _fan_out, "W5": _naps}.get(workload.name, _sequences)
+    with _service() as service, _server() as server:
         _ask("POST", f"http://127.0.0.1:{ADMIN}/deployments", {"uri": f"http://127.0.0.1:{SERVICE}"})
-        row = asyncio.run(_measure(name, count, worker, server))
-    print(json.dumps({"peer": "restate", "workload": name, "variant": "granian x 2", **row}))
-    return 0
+        yield functools.partial(_run, measure, workload.name, {"worker": [service], "server": [server]})
 
 
-async def _measure(name: str, count: int, worker: int, server: int) -> dict[str, Any]:
-    client = Client(INGRESS)
-    path = f"/Bench/{_HANDLERS[name]}"
+def _run(measure: Any, workload: str, processes: _Processes, case: Case, count: int) -> Iterator[Row]:
+    row = asyncio.run(measure(Client(INGRESS), workload, processes, case, count))
+    yield {"setup": f"granian x {PROCESSES}", **row}
+
+
+async def _sequences(client: Client, workload: str, processes: _Processes, case: Case, count: int) -> Row:
+    path = "/Bench/http" if workload == "W4" else "/Bench/seq"
     ids: list[str] = []
     results: list[Any] = []
 
@@ -50,63 +59,53 @@ async def _measure(name: str, count: int, worker: int, server: int) -> dict[str,
     async def attach(invocation: str) -> None:
         results.append(await client.ask("GET", f"/restate/invocation/{invocation}/attach"))
 
-    await _each(range(-WARM_UP, 0), lambda number: client.ask("POST", path, number), STARTERS)
-    with Meter({"worker": [worker], "server": [server]}) as meter:
-        await _each(range(count), start, STARTERS)
+    await each(range(-WARM_UP, 0), lambda number: client.ask("POST", path, number), STARTERS)
+    with Meter(processes) as meter:
+        await each(range(count), start, STARTERS)
         started_s = time.monotonic() - meter.started_at
-        await _each(list(ids), attach, WAITERS)
+        await each(list(ids), attach, WAITERS)
     assert sorted(result["wf"] for result in results) == list(range(count)), "a result is missing"
     assert all(result["step"] == STEPS - 1 for result in results), "an invocation did not end"
-    figures = meter.figures(count, count * WORKLOADS[name].steps)
-    return {"start_s": round(started_s, 3), **figures, "checks": "ok"}
+    return {"start_s": round(started_s, 3), **meter.figures(count, count * STEPS)}
 
 
-async def _each(items: Iterable[Any], do: Callable[[Any], Awaitable[Any]], width: int) -> None:
-    """Do it for each, so many at the same time."""
-    waiting = iter(items)
+async def _one_at_a_time(client: Client, workload: str, processes: _Processes, case: Case, count: int) -> Row:
+    seconds = []
+    for number in range(-5, 0):
+        await client.ask("POST", "/Bench/seq", number)
+    with Meter(processes) as meter:
+        for number in range(count):
+            began = time.perf_counter()
+            result = await client.ask("POST", "/Bench/seq", number)
+            seconds.append(time.perf_counter() - began)
+            assert (result["wf"], result["step"]) == (number, STEPS - 1), "a result is wrong"
+    return {**latencies(seconds), **meter.figures(count, count * STEPS)}
 
-    async def one() -> None:
-        for item in waiting:
-            await do(item)
 
-    await asyncio.gather(*(one() for _ in range(width)))
+async def _fan_out(client: Client, workload: str, processes: _Processes, case: Case, count: int) -> Row:
+    items = case.options["items"]
+    await client.ask("POST", "/Bench/fan", 100)
+    with Meter(processes) as meter:
+        joined = await client.ask("POST", "/Bench/fan", items)
+    assert joined == list(range(items)), "an item is missing"
+    return meter.figures(count, items)
 
 
-class Client:
-    """HTTP over connections that are kept, with as little overhead as possible."""
+async def _naps(client: Client, workload: str, processes: _Processes, case: Case, count: int) -> Row:
+    late = Marks(Path(os.environ["BENCH_FOLDER"]) / "restate-late")
+    late.clear()
 
-    def __init__(self, port: int) -> None:
-        self._port = port
-        self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+    async def start(number: int) -> None:
+        await client.ask("POST", "/Bench/nap/send", number)
 
-    async def ask(self, method: str, path: str, body: Any = None) -> Any:
-        """Send a request and return the JSON of its answer."""
-        async with self._connection() as (reader, writer):
-            data = b"" if body is None else json.dumps(body).encode()
-            head = f"{method} {path} HTTP/1.1\r\nHost: restate\r\nContent-Type: application/json\r\n"
-            writer.write(f"{head}Content-Length: {len(data)}\r\n\r\n".encode() + data)
-            answer = (await reader.readuntil(b"\r\n\r\n")).lower()
-            text = await self._body(reader, answer)
-        status = int(answer.split(None, 2)[1])
-        if status not in (200, 202):
-            raise RuntimeError(f"{method} {path}: {status} {text!r}")
-        return json.loads(text)
-
-    @contextlib.asynccontextmanager
-    async def _connection(self) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-        pair = self._idle.pop() if self._idle else await asyncio.open_connection("127.0.0.1", self._port)
-        yield pair
-        self._idle.append(pair)
-
-    async def _body(self, reader: asyncio.StreamReader, head: bytes) -> bytes:
-        if b"content-length:" in head:
-            return await reader.readexactly(int(head.split(b"content-length:")[1].split(b"\r\n")[0]))
-        parts = []
-        while size := int(await reader.readline(), 16):
-            parts.append(await reader.readexactly(size))
-            await reader.readline()
-        await reader.readline()
-        return b"".join(parts)
+    with Meter(processes) as meter:
+        await each(range(count), start, STARTERS)
+        started_s = time.monotonic() - meter.started_at
+        wait_until(lambda: late.count() >= count, "not every sleep ended")
+    lateness = late.read()
+    assert len(lateness) == count, "a sleep ended twice"
+    assert min(lateness) >= 0, "a sleep ended early"
+    return {"start_s": round(started_s, 3), **latencies(lateness), **meter.figures(count, count)}
 
 
 @contextlib.contextmanager
@@ -142,17 +141,18 @@ def _server() -> Iterator[int]:
 
 @contextlib.contextmanager
 def _running(command: list[str], environment: dict[str, str] | None = None) -> Iterator[int]:
-    given = {**os.environ, **(environment or {})}
-    process = subprocess.Popen(command, env=given, stdout=subprocess.DEVNULL, start_new_session=True)
+    process = subprocess.Popen(command, env={**os.environ, **(environment or {})}, stdout=subprocess.DEVNULL)
     try:
         yield process.pid
     finally:
+        family = tree([process.pid])
         process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(10)
         # Processes of its own that outlive it would keep its port, and a share of the machine.
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+        for pid in family:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         process.wait()
 
 
@@ -177,4 +177,4 @@ def _ask(method: str, url: str, body: Any = None) -> bytes:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], int(sys.argv[2])))
+    sys.exit(drive("restate", _opened, sys.argv[1:]))
