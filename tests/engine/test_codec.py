@@ -28,6 +28,18 @@ def test_the_first_member_is_the_number_of_the_schema():
         decode_state(b"[2," + stored[3:], b"1")
 
 
+def test_a_state_that_speaks_of_documents_which_are_not_there_is_damaged():
+    played = run("do: [{work: {call: work, export: {as: '{kept: 1}'}}}, {more: {call: work}}]")
+    played.succeed("work")
+    stored = encode_state(played.state)
+
+    damaged = stored.replace(b'{"kept":1},', b"", 1)
+
+    assert damaged != stored
+    with pytest.raises(ValueError, match="documents that are not stored"):
+        decode_state(damaged, b"{}")
+
+
 def test_a_document_that_nobody_looks_into_is_copied_as_text():
     text = b'{"a":1.50,"a b":null}'
     played = run("do: [{work: {call: work, export: {as: '{kept: .}'}}}, {more: {call: work}}]")

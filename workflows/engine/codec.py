@@ -8,6 +8,7 @@ among them: it lies beside the state, in a column that no step rewrites.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from decimal import Decimal
 from typing import Any
 
@@ -19,12 +20,6 @@ from workflows.engine.state import State, Wait
 
 SCHEMA = 1
 """Number of the stored form, its first member; `decode_state` upgrades older ones."""
-
-
-class _Stored(msgspec.Struct, array_like=True):
-    schema: int
-    documents: list[msgspec.Raw]
-    state: msgspec.Raw
 
 
 class Glance(msgspec.Struct, array_like=True):
@@ -53,8 +48,20 @@ class Glance(msgspec.Struct, array_like=True):
         return None if text is None else _wait.decode(text)
 
 
-_stored = msgspec.json.Decoder(_Stored)
-_glance = msgspec.json.Decoder(Glance)
+class _Stored(msgspec.Struct, array_like=True):
+    schema: int
+    documents: list[msgspec.Raw]
+    state: State
+
+
+class _Glanced(msgspec.Struct, array_like=True):
+    schema: int
+    documents: msgspec.Raw
+    state: Glance
+
+
+_HEAD = b"[%d," % SCHEMA
+_glanced = msgspec.json.Decoder(_Glanced)
 _wait = msgspec.json.Decoder(Wait)
 
 
@@ -85,15 +92,20 @@ def decode_state(hot: bytes, input: bytes) -> State:
     Raises:
         ValueError: The stored form is of another schema, or damaged.
     """
-    stored = _read(hot)
-    documents = [Data(text=bytes(input)), *(Data(text=bytes(text)) for text in stored.documents)]
+    _check_schema(hot)
+    documents = defaultdict(Data, {0: Data(text=bytes(input))})
 
     def document(kind: type, written: Any) -> object:
         if kind is Data:
             return documents[written]
         return Outputs({int(index): documents[number] for index, number in written.items()})
 
-    return msgspec.json.Decoder(State, dec_hook=document, float_hook=Decimal).decode(stored.state)
+    stored = msgspec.json.Decoder(_Stored, dec_hook=document, float_hook=Decimal).decode(hot)
+    for number, text in enumerate(stored.documents, 1):
+        documents[number].is_written(bytes(text))
+    if len(documents) > len(stored.documents) + 1:
+        raise ValueError("a state speaks of documents that are not stored with it")
+    return stored.state
 
 
 def glance_at(hot: bytes) -> Glance:
@@ -102,11 +114,10 @@ def glance_at(hot: bytes) -> Glance:
     Raises:
         ValueError: The stored form is of another schema, or damaged.
     """
-    return _glance.decode(_read(hot).state)
+    _check_schema(hot)
+    return _glanced.decode(hot).state
 
 
-def _read(hot: bytes) -> _Stored:
-    stored = _stored.decode(hot)
-    if stored.schema != SCHEMA:
-        raise ValueError(f"a state of schema {stored.schema} cannot be read, only {SCHEMA}")
-    return stored
+def _check_schema(hot: bytes) -> None:
+    if not hot.startswith(_HEAD):
+        raise ValueError(f"a state of schema {hot[1:9].partition(b',')[0].decode()} cannot be read, only {SCHEMA}")

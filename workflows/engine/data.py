@@ -29,6 +29,10 @@ class Data:
         self._value = value
         self._text = text
 
+    def is_written(self, text: bytes) -> None:
+        """Learn the text, which stands apart from where a stored state first speaks of the document."""
+        self._text = text
+
     @classmethod
     def array(cls, items: Sequence[Data]) -> Data:
         """Return the array of these documents, their texts reused."""
