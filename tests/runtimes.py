@@ -56,6 +56,8 @@ class Bells:
         self.dead: set[tuple[str, str, int]] = set()
         """Rings that a dead process had begun."""
 
+        self.knows_no_claims = False
+
     def dispatch(self, deliveries: Sequence[Delivery]) -> None:
         if self.is_away:
             raise DispatchError("the broker is away")
@@ -75,8 +77,8 @@ class Bells:
             raise DispatchError("the broker is away")
         return self.waiting
 
-    def died_with(self, instance_id: str, wait_id: str, ring: int) -> bool:
-        return (instance_id, wait_id, ring) in self.dead
+    def died_with(self, instance_id: str, wait_id: str, ring: int) -> bool | None:
+        return None if self.knows_no_claims else (instance_id, wait_id, ring) in self.dead
 
     def function(self, name: str) -> object | None:
         return object()
@@ -137,7 +139,8 @@ class Runtime:
             self.bells,
             process.children,
             self.stepper.submit,
-            lease_seconds,  # type: ignore[arg-type]
+            lease_seconds,
+            3,
         )
 
     def close(self) -> None:

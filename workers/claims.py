@@ -18,6 +18,9 @@ from workflows.runtime.cluster import Hold, Presence
 log = logging.getLogger("lemline.claims")
 
 
+UNKNOWN = "unknown"
+
+
 class Claims(Protocol):
     """Where claims are kept."""
 
@@ -34,7 +37,7 @@ class Claims(Protocol):
         ...
 
     def holder(self, hold: Hold) -> str | None:
-        """Return the process that began a ring; None when nobody is known to have."""
+        """Return the process that began a ring; None when nobody has, `UNKNOWN` when that cannot be told."""
         ...
 
 
@@ -55,8 +58,8 @@ class LocalClaims:
         """What is held no longer is free."""
 
     def holder(self, hold: Hold) -> str | None:
-        """Whoever held it before died with its memory."""
-        return str(self._presence.id) if hold in self._presence.held else None
+        """What others hold is not known here."""
+        return str(self._presence.id) if hold in self._presence.held else UNKNOWN
 
 
 class RedisClaims:
@@ -103,11 +106,13 @@ class RedisClaims:
         try:
             holder = self._redis.get(self._key(hold))
         except redis.RedisError:
-            return None
+            return UNKNOWN
         return None if holder is None else str(holder)
 
     def _take_over(self, hold: Hold) -> bool:
         holder = self.holder(hold)
+        if holder == UNKNOWN:
+            return True
         if holder == self._me:
             return hold not in self._presence.held
         if holder is None or not lives(holder, self._presence):
@@ -130,13 +135,14 @@ def lives(holder: str, presence: Presence) -> bool:
     return seen_at is not None and seen_at > presence.horizon()
 
 
-def has_died(holder: str | None, presence: Presence) -> bool:
-    """Return whether somebody began it and died. Who was told to stop has left, which is no death.
+def has_died(holder: str | None, presence: Presence) -> bool | None:
+    """Return whether somebody began it and died; None when nobody knows. Who was told to stop has left, which is no
+    death.
 
     What the last heartbeat learnt of others is too old for this verdict.
     """
-    if holder is None:
-        return False
+    if holder is None or holder == UNKNOWN:
+        return None if holder else False
     try:
         seen_at = _seen_at(holder)
     except DatabaseError:

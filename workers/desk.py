@@ -5,15 +5,15 @@ import logging
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Coroutine, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import datetime
 from typing import Any
 
 import msgspec
 from django.conf import settings
 
-from workers.activities import ActivityCall, ActivityError, ActivityResult, Limits, close
+from workers.activities import ActivityCall, ActivityResult, Limits, close
+from workers.activities.calls import problem_of
 from workers.claims import Claims
 from workers.crew import Crew
 from workers.dispatcher import CeleryWorkers
@@ -21,15 +21,15 @@ from workers.errand import Bundle, Errand
 from workers.limits import limits
 from workers.loop import Loop
 from workers.message import Item, Message
+from workers.quarantine import DiedError, Quarantine, Trial
 from workers.slots import Slots
-from workflows.dsl.jsontext import Json
 from workflows.engine import Glance, facts, glance_at
 from workflows.engine.commands import RunActivity
-from workflows.engine.problems import Problem, ProblemError, problem
 from workflows.runtime.cluster import Held, Hold
 from workflows.runtime.ports import DispatchError, Outcome
 from workflows.runtime.process import Process
 from workflows.runtime.records import ContentionError, UnreachableError
+from workflows.runtime.secrets import reading
 
 log = logging.getLogger("lemline.desk")
 
@@ -63,8 +63,8 @@ class Desk:
         self._fresh_seconds = settings.LEMLINE.execution.lease.total_seconds() / 2
         self._errands: dict[Hold, Errand] = {}
         self._lock = threading.Lock()
-        self._suspects = threading.Lock()
-        """One suspect at a time: whoever dies with it in hand clears its neighbours."""
+        self._quarantine = Quarantine()
+        self._secrets = reading(process.secrets)
 
     def handle(self, message: Message) -> None:
         """Run what is still wanted of a message; returns when each outcome is committed.
@@ -74,24 +74,24 @@ class Desk:
         """
         self._presence.take(self._process.workers.queue_label(message.pool, message.level), message.stamp)
         if any(item.suspect for item in message.items):
-            with self._turn(message.items):
-                self._handle(message)
+            for item in message.items:
+                self._try(msgspec.structs.replace(message, items=[item]))
         else:
             self._handle(message)
 
-    @contextmanager
-    def _turn(self, items: Sequence[Item]) -> Iterator[None]:
-        """Wait for the turn of suspects. Until then they are held, but not claimed: who dies before did not die of
-        them.
-        """
-        now = self._process.clock.now()
-        holds = [(item.instance_id, item.wait_id, item.ring) for item in items]
-        for hold in holds:
-            self._presence.held.setdefault(hold, Held(now, _nothing))
-        with self._suspects:
-            for hold in holds:
-                self._presence.held.pop(hold, None)
-            yield
+    def _try(self, message: Message) -> None:
+        """Handle the message of a suspect, which has a place of its own to run in and takes none of the others'."""
+        errands = self._reserved(self._wanted(message.items), Bundle(message, time.monotonic()))
+        self.opened()
+        for errand in errands:
+            trial = Trial(self._quarantine, self._presence.id, errand)
+            try:
+                errand.work()
+                errand.bundle.done.wait()
+            finally:
+                trial.end()
+            if errand.bundle.returned:
+                raise HandedBackError
 
     def _handle(self, message: Message) -> None:
         bundle = Bundle(message, time.monotonic())
@@ -176,13 +176,6 @@ class Desk:
                 self._functions = Loop(self.slots, close)
             return self._functions
 
-    def secret(self, name: str) -> Json:
-        """Return a secret's value for an outside call."""
-        try:
-            return self._process.secrets.read(name)
-        except KeyError:
-            raise ProblemError(problem("authorization", f"the secret {name!r} is not provided here")) from None
-
     def is_stale(self, errand: Errand) -> bool:
         """Return whether it was read so long ago that this process, had it slept since, may count as dead by now."""
         return time.monotonic() - errand.bundle.read_at > self._fresh_seconds
@@ -202,7 +195,7 @@ class Desk:
         return ActivityCall(
             kind=command.kind, arguments=command.arguments, idempotency_key=command.idempotency_key,
             instance_id=item.instance_id, wait_id=item.wait_id, position=command.position, name=command.name,
-            attempt=command.attempt, definition=item.definition, timeout_seconds=left, secrets=self.secret,
+            attempt=command.attempt, definition=item.definition, timeout_seconds=left, secrets=self._secrets,
             seal=item.seal, limits=self._limits, cancelled=errand.cancelled,
         )  # fmt: skip
 
@@ -222,7 +215,11 @@ class Desk:
             return facts.ActivitySucceeded(
                 at=now, wait_id=wait_id, output=result.output, worker=worker, started_at=errand.begun_at
             )
-        answered, trouble = _problem_of(result)
+        if isinstance(result, DiedError):
+            log.warning("suspect.died", extra={"instance_id": errand.item.instance_id, "wait": wait_id})
+            limit = settings.LEMLINE.execution.max_recoveries
+            return facts.ActivityLost(at=now, wait_id=wait_id, ring=errand.item.ring, blamed=True, limit=limit)
+        answered, trouble = problem_of(result)
         return facts.ActivityFailed(
             at=now, wait_id=wait_id, problem=trouble, answered=answered, worker=worker, started_at=errand.begun_at
         )
@@ -285,16 +282,6 @@ class Desk:
             self._functions.stop(seconds)
 
 
-def _problem_of(error: BaseException) -> tuple[bool, Problem]:
-    """Return whether the other side is known to have answered, and the problem."""
-    if isinstance(error, ActivityError):
-        return error.answered, error.problem
-    if isinstance(error, ProblemError):
-        return True, error.problem
-    log.error("activity.failed", exc_info=error)
-    return True, problem("runtime", f"{type(error).__name__}: {error}")
-
-
 def _asked_for(glance: Glance, item: Item) -> RunActivity | None:
     """Return what the state wants of a ring; None when the wait is gone, was rung again, or must not begin now."""
     wait = glance.find_wait(item.wait_id)
@@ -305,7 +292,7 @@ def _asked_for(glance: Glance, item: Item) -> RunActivity | None:
 
 
 def _nothing() -> None:
-    """What has not begun need not be stopped."""
+    """Nobody wants to know."""
 
 
 _desk: Desk | None = None

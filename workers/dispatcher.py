@@ -165,7 +165,7 @@ class CeleryWorkers(Pooled):
         """Ask the broker."""
         return self._publisher.depths()
 
-    def died_with(self, instance_id: str, wait_id: str, ring: int) -> bool:
+    def died_with(self, instance_id: str, wait_id: str, ring: int) -> bool | None:
         """Ask the claim."""
         return has_died(self.claims.holder((instance_id, wait_id, ring)), self._presence)
 

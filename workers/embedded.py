@@ -107,7 +107,13 @@ class Embedded:
         self._timekeeper = Timekeeper(process.records, process.clock, process.stepper, EMBEDDED_LOOK_SECONDS)
         self._retention = Retention(process.clock)
         self._sweeper = Sweeper(
-            process.records, process.clock, self._workers, process.children, process.stepper.submit, lease
+            process.records,
+            process.clock,
+            self._workers,
+            process.children,
+            process.stepper.submit,
+            lease,
+            settings.LEMLINE.execution.max_recoveries,
         )
 
     def _connect(self, presence: Presence) -> LocalWorkers:

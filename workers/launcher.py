@@ -24,6 +24,7 @@ from workers.routing import Routing, routing
 from workers.slots import Slots
 from workers.taking import TakingConsumer
 from workers.turns import Turns
+from workflows.checks import check_claims
 from workflows.runtime import process as runtime
 from workflows.runtime.cluster import Heartbeat
 from workflows.runtime.errors import InvalidRequestError
@@ -48,6 +49,8 @@ def main(roles: Sequence[str]) -> int:
         InvalidRequestError: A role is unknown, or the broker is `memory://`, which has no workers of its own.
     """
     _check(roles)
+    for warning in check_claims(None):
+        log.warning("worker.claims", extra={"warning": warning.msg, "hint": warning.hint})
     process = runtime.begin(connect, roles=",".join(roles))
     threads = _threads(process, roles)
     for thread in threads:
@@ -113,8 +116,9 @@ def _threads(process: Process, roles: Sequence[str]) -> list[Any]:
     if "maintenance" in roles:
         threads.append(Timekeeper(process.records, process.clock, process.stepper))
         threads.append(Retention(process.clock))
+        limit = settings.LEMLINE.execution.max_recoveries
         threads.append(
-            Sweeper(process.records, process.clock, workers, process.children, process.stepper.submit, lease)
+            Sweeper(process.records, process.clock, workers, process.children, process.stepper.submit, lease, limit)
         )
     return threads
 

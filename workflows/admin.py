@@ -329,7 +329,7 @@ class NodeAdmin(ReadOnlyAdmin):
     list_display = ("name", "roles", "started_at", "seen_at")
     ordering = ("-seen_at",)
     search_fields = ("name",)
-    fields = ("id", "name", "roles", "started_at", "seen_at", "taken", "held")
+    fields = ("id", "name", "roles", "started_at", "seen_at", "taken", "held", "trying")
 
 
 @admin.register(models.ApiKey)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Tags, register
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
 
 
 @register(Tags.compatibility)
@@ -13,3 +13,19 @@ def check_time_zone(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[Ch
     if settings.USE_TZ and settings.TIME_ZONE == "UTC":
         return []
     return [Error("TIME_ZONE must be UTC and USE_TZ true", id="lemline.E001")]
+
+
+@register(Tags.caches)
+def check_claims(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Claims tell what a process had begun. Nothing is lost without them, but some is done in vain."""
+    config = settings.LEMLINE
+    if config.messaging.url.startswith("memory:") or not config.cache.url.startswith("locmem:"):
+        return []
+    return [
+        Warning(
+            "Workers do not know of each other what they have begun: what comes twice may be run twice at once, and"
+            " after a worker's death more than it had in hand is under suspicion.",
+            hint="Set CACHE_URL to a Redis that all workers share.",
+            id="lemline.W001",
+        )
+    ]

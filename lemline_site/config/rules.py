@@ -28,7 +28,7 @@ def _together(config: Config) -> Iterator[str]:
     if levels.default_level > levels.levels:
         yield f"lemline.execution.prioritization.default-level: at most {levels.levels}, the number of levels"
     if config.execution.max_recoveries < 3:
-        yield "lemline.execution.max-recoveries: at least 3, to tell an activity from what happened to run beside it"
+        yield "lemline.execution.max-recoveries: at least 3, since the first two may be another's fault"
     if config.web.port not in _PORTS:
         yield "lemline.web.port: at most 65535"
     if idle is not None and idle > lease / 2:

@@ -168,8 +168,8 @@ class Execution:
     it grants."""
 
     max_recoveries: int = 3
-    """Processes that may die of one activity before its instance is given up as a dead letter. At least 3: fewer cannot
-    tell it from what happened to run beside it."""
+    """Processes that may die of one activity before its instance is given up as a dead letter. At least 3: of the first
+    two, another may have been the cause."""
 
     pools: Pools = field(default_factory=Pools)
     prioritization: Prioritization = field(default_factory=Prioritization)

@@ -47,9 +47,11 @@ def visit(url: str, *, context: Context) -> dict[str, str]:
 
 
 @activity("crash/poison")
-def poison(url: str, *, context: Context) -> None:
-    """Call the stub, and take the whole process along."""
+def poison(url: str, antidote: str | None = None, *, context: Context) -> None:
+    """Call the stub, and take the whole process along, unless there is a file of this name."""
     visit(url, context=context)
+    if antidote and Path(antidote).exists():
+        return
     os.kill(os.getpid(), signal.SIGKILL)
 
 

@@ -1,6 +1,5 @@
 """What becomes of work when processes are killed, stopped, poisoned or replaced under load."""
 
-import json
 import random
 import signal
 from collections.abc import Sequence
@@ -23,19 +22,11 @@ SERIES = [
 ]
 """Three activities, each at a path of its own instance."""
 
-QUEUE = "lemline:lemline.compute.3"
-"""The list of Redis where messages of the pool `compute` with the usual priority wait."""
-
-POISON = "3 processes died while they ran the task 'swallow'; it is not tried again"
-
 
 @pytest.fixture(scope="module", autouse=True)
 def definitions(installation: Installation) -> None:
     installation.register("series", SERIES)
     installation.register("plain", [{"work": visit("/plain")}])
-    installation.register(
-        "poisonous", [{"swallow": {"call": "crash/poison", "with": {"url": '${ .stub + "/poison" }'}}}]
-    )
 
 
 def _start_many(installation: Installation, stub: Stub, names: Sequence[str]) -> list[str]:
@@ -122,35 +113,6 @@ def test_what_waits_behind_others_in_a_worker_is_held_by_it_and_not_rung_again(
 
     assert begun < 24
     assert stub.count("/plain") == 24
-
-
-def test_an_activity_that_kills_three_workers_faults_its_instance_and_spares_those_of_its_message(
-    installation: Installation, stub: Stub, redis_urls: tuple[str, str]
-) -> None:
-    stub.calls.clear()
-    strays = {f"stray{number}": child("poisonous" if number == 2 else "plain", awaited=False) for number in range(5)}
-    installation.register(
-        "together", [{"all": {"fork": {"branches": [{name: task} for name, task in strays.items()]}}}]
-    )
-    installation.kill("compute")
-    parent = installation.start("together", {"stub": stub.url})
-    with redis.Redis.from_url(redis_urls[0]) as broker:
-        installation.wait(
-            lambda: models.Instance.objects.filter(parent=parent).count() == 5 and broker.llen(QUEUE),
-            lambda: list(models.Instance.objects.filter(parent=parent).values_list("workflow", "status")),
-        )
-        messages = broker.llen(QUEUE)
-
-    installation.revive("compute")
-    installation.wait(lambda: not models.Instance.objects.filter(parent=parent, ended_at=None).exists())
-
-    poisonous = models.Instance.objects.get(parent=parent, workflow="poisonous")
-    plain = models.Instance.objects.filter(parent=parent, workflow="plain")
-    assert messages < 5
-    assert poisonous.status == "faulted"
-    assert json.loads(bytes(poisonous.problem or b"null"))["detail"] == POISON
-    assert [stub.count("/poison"), len(set(stub.keys("/poison")))] == [3, 1]
-    assert {instance.status for instance in plain} == {"completed"}
 
 
 def test_activities_that_a_flushed_redis_forgot_are_rung_again(

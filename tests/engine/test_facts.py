@@ -126,6 +126,33 @@ def test_an_activity_that_two_processes_died_with_is_rung_as_a_suspect():
     assert (second.suspect, third.suspect) == (False, True)
 
 
+def test_suspicion_makes_a_suspect_and_never_a_culprit():
+    played = run(ONE)
+    wait_id = played.request("work").wait_id
+
+    suspects = []
+    for ring in range(1, 8):
+        (again,) = played.apply(ActivityLost(at=START, wait_id=wait_id, ring=ring, suspected=True)).commands
+        suspects.append(again.suspect)
+
+    assert suspects == [False, *[True] * 6]
+    assert (played.status, played.state.waits[wait_id].deaths) == ("running", 2)
+    played.apply(ActivityLost(at=START, wait_id=wait_id, ring=8, blamed=True))
+    assert played.status == "faulted"
+
+
+def test_how_many_deaths_are_too_many_comes_with_the_fact():
+    played = run(ONE)
+    wait_id = played.request("work").wait_id
+
+    for ring in range(1, 5):
+        played.apply(ActivityLost(at=START, wait_id=wait_id, ring=ring, blamed=True, limit=5))
+    assert played.status == "running"
+    played.apply(ActivityLost(at=START, wait_id=wait_id, ring=5, blamed=True, limit=5))
+
+    assert played.problem.detail == "5 processes died while they ran the task 'work'; it is not tried again"
+
+
 def test_after_three_deaths_the_instance_is_given_up_whatever_would_catch_it():
     played = run("do: [{safe: {try: [{work: {call: work}}], catch: {do: [{mend: {set: 1}}]}}}]")
     wait_id = played.request("work").wait_id

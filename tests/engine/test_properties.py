@@ -194,8 +194,9 @@ class Meddled(Instance):
 
     def lose(self, choices: st.DataObject) -> None:
         for wait_id, wait in list(self.state.waits.items())[:1]:
-            blamed = choices.draw(st.booleans())
-            self._settle(self.apply(ActivityLost(at=self.now, wait_id=wait_id, ring=wait.ring, blamed=blamed)))
+            blamed, suspected = choices.draw(st.booleans()), choices.draw(st.booleans())
+            lost = ActivityLost(at=self.now, wait_id=wait_id, ring=wait.ring, blamed=blamed, suspected=suspected)
+            self._settle(self.apply(lost))
 
     def meddle(self, choices: st.DataObject) -> None:
         match choices.draw(st.sampled_from("aaaaaatttsrcxlp")):

@@ -19,7 +19,9 @@ from tests.runtimes import (
 from tests.waiting import wait_until
 from workflows import models
 from workflows.engine import facts
+from workflows.runtime import cluster
 from workflows.runtime.cluster import Heartbeat, Held, Hold, Presence
+from workflows.runtime.records import UnreachableError
 
 LEASE = timedelta(seconds=30)
 
@@ -139,6 +141,28 @@ def test_a_heartbeat_that_cannot_be_written_says_so_and_raises_nothing(
     runtime.records.before.clear()
 
     assert heart.heartbeat.beat()
+
+
+def test_the_log_says_once_that_heartbeats_are_missed_and_again_when_that_changes(
+    runtime: Runtime, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(reason: str) -> Callable[..., None]:
+        def failing() -> None:
+            raise UnreachableError(reason)
+
+        return failing
+
+    heart, reasons = Heart(runtime), ("away", "away", "refused", "refused", "back", "refused")
+    for reason in reasons:
+        runtime.records.before.clear()
+        if reason != "back":
+            runtime.records.before["now"] = fail(reason)
+        heart.heartbeat.beat()
+
+    assert [record.error for record in caplog.records] == ["away", "refused", "refused"]  # type: ignore[attr-defined]
+    monkeypatch.setattr(cluster, "TOLD_SECONDS", 0)
+    heart.heartbeat.beat()
+    assert len(caplog.records) == 4
 
 
 def test_a_state_that_cannot_be_read_does_not_end_the_heartbeat(runtime: Runtime) -> None:

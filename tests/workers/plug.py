@@ -1,10 +1,11 @@
-"""What LEMLINE_ACTIVITIES brings into the workers under test: functions that wait for a file."""
+"""What LEMLINE_ACTIVITIES brings into the workers under test: functions that wait for a file, or may be deadly."""
 
 import os
 from pathlib import Path
 from threading import Event
+from typing import Any
 
-from workers.activities import Context, activity
+from workers.activities import Context, Problem, activity
 
 
 def _begun(folder: str) -> Path:
@@ -50,3 +51,33 @@ def hold(folder: str, label: str) -> None:
     _note(folder, label)
     while not (Path(folder) / "go").exists():
         Event().wait(0.01)
+
+
+@activity("suspect/show")
+def show(value: Any = None, *, context: Context) -> Any:
+    """Return what was given, and what this process and call are."""
+    return {"value": value, "process": os.getpid(), "key": context.idempotency_key, "spoilt": _SPOILT}
+
+
+@activity("suspect/spoil")
+def spoil() -> int:
+    """Leave this process in a state in which the next activity dies."""
+    _SPOILT.append(True)
+    return os.getpid()
+
+
+@activity("suspect/die")
+def die(only_spoilt: bool = False) -> int:
+    """Take this process along."""
+    if _SPOILT or not only_spoilt:
+        os._exit(1)
+    return os.getpid()
+
+
+@activity("suspect/fail")
+def fail() -> None:
+    """Fail with a problem of its own."""
+    raise Problem("https://example.com/errors/broken", 502, "Broken", "as it is")
+
+
+_SPOILT: list[bool] = []

@@ -7,7 +7,7 @@ import pytest
 import redis
 from django.utils import timezone
 
-from workers.claims import RedisClaims, has_died
+from workers.claims import UNKNOWN, RedisClaims, has_died
 from workflows.models import Node
 from workflows.runtime.cluster import Held, Hold, Presence
 
@@ -98,4 +98,5 @@ def test_without_an_answer_everything_may_begin(sqlite: str):
     away.release([HOLD])
 
     assert away.take([HOLD]) == [True]
-    assert away.holder(HOLD) is None
+    assert away.holder(HOLD) == UNKNOWN
+    assert has_died(away.holder(HOLD), away._presence) is None

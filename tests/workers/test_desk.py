@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Callable
 
-import msgspec
 import pytest
 
 from tests.runtimes import DEADLINE_SECONDS, Gate, define, output_of, problem_of, runs_of, status_of
@@ -13,7 +12,6 @@ from tests.workers.desks import Office
 from workers.activities import Context, Problem, activity
 from workers.activities.client import CLIENT
 from workflows.engine import facts
-from workflows.runtime.ports import Delivery
 
 ONE = "do: [{work: {call: tests/work}}]"
 MANY = """
@@ -22,11 +20,6 @@ do:
       for: {in: '${ [0, 1, 2, 3, 4, 5] }', each: n, parallel: true}
       do: [{work: {call: tests/work, with: {n: '${ $n }'}}}]
 """
-
-
-def suspected(delivery: Delivery) -> Delivery:
-    command = msgspec.structs.replace(delivery.command, suspect=True)
-    return msgspec.structs.replace(delivery, command=command, request=msgspec.json.encode(command))
 
 
 def test_what_is_wanted_is_run_and_told(office: Office):
@@ -178,30 +171,6 @@ def test_a_coroutine_that_blocks_holds_up_no_http_call(office: Office):
     gate.open()
     delivered.wait()
     assert status_of(blocked) == "completed"
-
-
-def test_suspects_are_run_one_at_a_time(office: Office):
-    running, most = 0, 0
-    lock = threading.Lock()
-
-    @activity("tests/work")
-    def work() -> None:
-        nonlocal running, most
-        with lock:
-            running += 1
-            most = max(most, running)
-        threading.Event().wait(0.02)
-        with lock:
-            running -= 1
-
-    office.start(ONE)
-    for _ in range(3):
-        office.start_again()
-    messages = [office.deliver([suspected(delivery)]) for delivery in office.rung()]
-    for message in messages:
-        message.wait()
-
-    assert most == 1
 
 
 def test_a_function_that_does_not_end_in_time_is_a_timeout_and_is_told_to_stop(office: Office):

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -11,8 +12,10 @@ from typing import Any, Protocol
 import msgspec
 
 from workflows.dsl.jsontext import Json, encode
-from workflows.engine.problems import Problem, problem
+from workflows.engine.problems import Problem, ProblemError, problem
 from workflows.engine.secrets import redact, reveal
+
+log = logging.getLogger("lemline.activities")
 
 _lock = threading.Lock()
 """One for all: it is held for an instant, and an activity is quicker without a lock of its own."""
@@ -137,6 +140,16 @@ class ActivityError(Exception):
 def failure(name: str, detail: str, *, status: int | None = None, answered: bool = True) -> ActivityError:
     """Return the error of a standard problem."""
     return ActivityError(problem(name, detail, status=status), answered=answered)
+
+
+def problem_of(error: BaseException) -> tuple[bool, Problem]:
+    """Return whether the other side is known to have answered, and the problem."""
+    if isinstance(error, ActivityError):
+        return error.answered, error.problem
+    if isinstance(error, ProblemError):
+        return True, error.problem
+    log.error("activity.failed", exc_info=error)
+    return True, problem("runtime", f"{type(error).__name__}: {error}")
 
 
 def required(arguments: Json, name: str) -> Json:

@@ -6,6 +6,7 @@ tell a lost ring from one that stands in a long queue or is being worked on.
 
 import logging
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -22,6 +23,9 @@ log = logging.getLogger("lemline.cluster")
 
 AGAIN_SECONDS = 1.0
 """Pause after a heartbeat that could not be written."""
+
+TOLD_SECONDS = 30.0
+"""How often the log repeats that heartbeats cannot be written."""
 
 Hold = tuple[str, str, int]
 """Instance, wait, ring."""
@@ -88,6 +92,9 @@ class Heartbeat:
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
         self._started_at = clock.now()
         self._is_heard = False
+        self._told: tuple[str, float] | None = None
+        """Why the last heartbeats were missed, and when that was logged; None while they are written."""
+
         presence.horizon = lambda: clock.now() - self._lease
 
     def start(self) -> None:
@@ -119,15 +126,24 @@ class Heartbeat:
         try:
             self._clock.set(self._records.now())
             self._write()
-        except Exception as error:
-            expected = isinstance(error, DatabaseError | UnreachableError | ContentionError)
-            log.warning("heartbeat.missed", exc_info=None if expected else error, extra={"error": str(error)})
+        except Exception as error:  # noqa: BLE001  (logged; the next one may be written)
+            self._tell_missed(error)
             return False
+        self._told = None
         try:
             self._drop_closed()
         except Exception:
             log.exception("heartbeat.closed")
         return True
+
+    def _tell_missed(self, error: Exception) -> None:
+        """Log it at first, when the reason changes, and now and then."""
+        reason, now = str(error), time.monotonic()
+        if self._told is not None and self._told[0] == reason and now - self._told[1] < TOLD_SECONDS:
+            return
+        self._told = reason, now
+        expected = isinstance(error, DatabaseError | UnreachableError | ContentionError)
+        log.warning("heartbeat.missed", exc_info=None if expected else error, extra={"error": reason})
 
     def _write(self) -> None:
         presence, now = self._presence, self._clock.now()

@@ -69,8 +69,8 @@ class Queues(Protocol):
         """
         ...
 
-    def died_with(self, instance_id: str, wait_id: str, ring: int) -> bool:
-        """Return whether a process that is dead had begun this ring."""
+    def died_with(self, instance_id: str, wait_id: str, ring: int) -> bool | None:
+        """Return whether a process that is dead had begun this ring; None when nobody knows."""
         ...
 
 

@@ -2,9 +2,12 @@
 
 import logging
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from workflows.dsl.jsontext import Json, JsonError, decode
+from workflows.engine.problems import ProblemError, problem
+from workflows.runtime.ports import Secrets
 
 log = logging.getLogger("lemline.secrets")
 
@@ -42,6 +45,18 @@ class ProvidedSecrets:
             # As good as missing, for the workflow; the operator reads why.
             log.error("secret.unreadable", extra={"secret": name, "error": type(error).__name__})
             raise KeyError(name) from error
+
+
+def reading(secrets: Secrets) -> Callable[[str], Json]:
+    """Return what gives an activity the value of a secret, or an `authorization` problem without one."""
+
+    def read(name: str) -> Json:
+        try:
+            return secrets.read(name)
+        except KeyError:
+            raise ProblemError(problem("authorization", f"the secret {name!r} is not provided here")) from None
+
+    return read
 
 
 def _as_variable(name: str) -> str:

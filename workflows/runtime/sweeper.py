@@ -5,6 +5,11 @@ was seen empty), two thirds of a lease have gone by since that was seen, and no 
 wait: each process reports within a third of a lease what it has held for longer than a third. There is no
 verdict before each living process has reported late enough, nor before a silent one counts as dead: whoever
 took the job may be either.
+
+What a dead process had in hand is under suspicion, no more: it died of one of them at most. Where claims do not
+tell what that was, all is suspected that it may have had. Suspects run where nothing else dies with them
+(`workers/quarantine.py`), and are found guilty there; by the sweeper only where a dead process had said that it
+was about to apply what one of them had given.
 """
 
 import logging
@@ -32,6 +37,11 @@ log = logging.getLogger("lemline.sweeper")
 
 BATCH = 500
 """Checkpoints read at once."""
+
+KEPT_LEASES = 100
+"""Leases for which a dead process is remembered: longer than whoever starts crashed workers again waits for that. What
+they had in hand is not missed before, since nobody moves their queue on.
+"""
 
 
 @dataclass(slots=True)
@@ -74,6 +84,7 @@ class Sweeper:
         children: Children,
         submit: Submit,
         lease_seconds: float,
+        deaths_limit: int,
     ) -> None:
         self._records = records
         self._clock = clock
@@ -81,10 +92,17 @@ class Sweeper:
         self._children = children
         self._submit = submit
         self._lease = timedelta(seconds=lease_seconds)
+        self._deaths_limit = deaths_limit
         self._frontier = Frontier()
         self._living: frozenset[UUID] = frozenset()
         self._reported_at = datetime.max.replace(tzinfo=UTC)
         """The earliest of the last reports of all living processes."""
+
+        self._dead: Sequence[models.Node] = ()
+        """Processes that fell silent not long ago."""
+
+        self._tried: AbstractSet[Hold] = frozenset()
+        """The suspects that those died of."""
 
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="sweeper", daemon=True)
@@ -134,13 +152,17 @@ class Sweeper:
         nodes = list(models.Node.objects.all())
         living = [node for node in nodes if node.seen_at > now - self._lease]
         self._living = frozenset(node.pk for node in living)
+        self._dead = [node for node in nodes if node.seen_at <= now - self._lease]
+        self._tried = {
+            (instance, wait, ring) for node in self._dead if node.trying for instance, wait, ring in [node.trying]
+        }
         self._reported_at = min((node.seen_at for node in living), default=now)
         for node in living:
             held.update((instance, wait, ring) for instance, wait, ring in node.held)
         for node in nodes:
             for queue, stamp in node.taken.items():
                 self._frontier.see(queue, now, datetime.fromisoformat(stamp))
-        models.Node.objects.filter(seen_at__lt=now - 10 * self._lease).delete()
+        models.Node.objects.filter(seen_at__lt=now - KEPT_LEASES * self._lease).delete()
         return held
 
     def _look_at_queues(self, now: datetime) -> None:
@@ -196,11 +218,26 @@ class Sweeper:
         queue = self._queues.queue_of(command, row.priority)
         seen_before = min(now - self._lease * 2 / 3, self._reported_at - self._lease / 3)
         if self._frontier.passed(queue, command.rung_at, seen_before):
-            blamed = self._queues.died_with(row.instance_id, wait_id, wait.ring)
-            log.info(
-                "ring.lost", extra={"instance_id": row.instance_id, "wait": wait_id, "ring": wait.ring, "queue": queue}
-            )
-            self._submit(row.instance_id, facts.ActivityLost(at=now, wait_id=wait_id, ring=wait.ring, blamed=blamed))
+            hold = (row.instance_id, wait_id, wait.ring)
+            log.info("ring.lost", extra=dict(zip(("instance_id", "wait", "ring"), hold, strict=True), queue=queue))
+            self._submit(row.instance_id, self._verdict(hold, queue, command.rung_at, now))
+
+    def _verdict(self, hold: Hold, queue: str, rung_at: datetime, now: datetime) -> facts.ActivityLost:
+        _, wait_id, ring = hold
+        if hold in self._tried:
+            return facts.ActivityLost(at=now, wait_id=wait_id, ring=ring, blamed=True, limit=self._deaths_limit)
+        suspected = self._queues.died_with(*hold)
+        # Claims do not outlive a dead process for long, and its message may have been there for longer.
+        if suspected is None or (not suspected and rung_at < now - self._lease * 2):
+            suspected = self._may_have_died_with(queue, rung_at)
+        return facts.ActivityLost(at=now, wait_id=wait_id, ring=ring, suspected=suspected)
+
+    def _may_have_died_with(self, queue: str, rung_at: datetime) -> bool:
+        """Return whether a process died that took from this queue and was heard of since this was rung, or might have
+        been.
+        """
+        pool = queue.rpartition("/")[0]
+        return any(pool in node.roles.split(",") and rung_at < node.seen_at + self._lease for node in self._dead)
 
     def _judge_child(self, row: Row, wait: Wait) -> None:
         command = wait.command()
