@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench import chart, driver, machine, report, services
+from bench import chart, driver, goals, machine, report, services
 from bench.install import NotInstalledError, interpreter
 from bench.workloads import EVERYBODY, WORKLOADS, Case, Workload
 from lemline_site.config import keys
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str]) -> int:
     if not rows:
         return 1
     tables = report.tables(report.summary(rows), {name: each.title for name, each in WORKLOADS.items()})
-    print(f"\n{tables}\n")
+    print(f"\n{tables}\n\n{goals.table(report.summary(rows))}\n")
     if options.statements:
         print(f"{report.statements(rows)}\n")
     if not options.quick:

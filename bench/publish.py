@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from bench import goals
 from bench.chart import PANELS, Panel, chart
 from bench.report import tables, text_of
 from bench.workloads import WORKLOADS
@@ -17,7 +18,6 @@ Row = dict[str, Any]
 
 ROOT = Path(__file__).parent.parent
 BEGIN, END = "<!-- figures -->", "<!-- end of figures -->"
-DURABLE = ("celery-commit", "dbos", "restate")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -58,10 +58,16 @@ def _pages(result: Row, name: str) -> str:
         f" Python {machine['python']}, PostgreSQL {machine['postgresql']}, Redis {machine['redis']}; {peers}."
     )
     titles = {name: workload.title for name, workload in WORKLOADS.items()}
-    return (
-        f"![Lemline beside its peers](benchmark.svg)\n\n{about}\nCommit {machine['commit']}, `{result['command']}`;"
-        f" every single run is in [{name}](../bench/results/{name}).\n\n{tables(result['summary'], titles)}"
-    )
+    parts = [
+        "![Lemline beside its peers](benchmark.svg)",
+        (
+            f"{about}\nCommit {machine['commit']}, `{result['command']}`; every single run is in"
+            f" [{name}](../bench/results/{name})."
+        ),
+        goals.table(result["summary"]),
+        tables(result["summary"], titles),
+    ]
+    return "\n\n".join(filter(None, parts))
 
 
 def short_table(summary: Sequence[Row]) -> str:
@@ -77,7 +83,7 @@ def _short_row(panel: Panel, summary: Sequence[Row]) -> list[str]:
         for line in summary
         if (line["workload"], line["variant"]) == (panel.workload, panel.variant) and panel.figure in line
     }
-    peers = [peer for peer in DURABLE if peer in figures]
+    peers = [peer for peer in goals.DURABLE if peer in figures]
     if "lemline" not in figures or not peers:
         return []
     best = (max if panel.more_is_better else min)(peers, key=lambda peer: figures[peer])
