@@ -84,10 +84,12 @@ def test_adding_an_output_leaves_what_it_was_added_to_as_it_was():
     one = none.plus(4, Data("four"))
 
     two, other = one.plus(1, Data("one")), one.plus(2, Data("two"))
+    again = one.plus(4, Data("for"))
 
     assert [len(outputs) for outputs in (none, one, two, other)] == [0, 1, 2, 2]
     assert [data.value for data in two.in_order()] == ["one", "four"]
     assert [data.value for data in other.in_order()] == ["two", "four"]
+    assert [data.value for outputs in (one, again) for data in outputs.in_order()] == ["four", "for"]
     assert (list(two.by_index()), list(one.by_index())) == ([4, 1], [4])
     assert two == one.plus(1, two.by_index()[1])
     assert two != other

@@ -24,7 +24,7 @@ class Outputs:
     def plus(self, index: int, output: Data) -> Outputs:
         """Return these and the output of another item."""
         shared = self._shared
-        if len(shared) != self._count:
+        if len(shared) != self._count or index in shared:
             shared = self.by_index()
         shared[index] = output
         after = Outputs.__new__(Outputs)
