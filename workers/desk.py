@@ -117,7 +117,9 @@ class Desk:
         steps = self._process.records.steps(sorted({item.instance_id for item in items}))
         # While the step number is the one that rang, nothing has changed since: the wait is open.
         doubtful = {
-            i.instance_id for i in items if i.instance_id in steps and (steps[i.instance_id] != i.step or not i.command)
+            i.instance_id
+            for i in items
+            if i.instance_id in steps and (steps[i.instance_id] != i.step or not i.is_whole)
         }
         rows = self._process.records.peek(sorted(doubtful)) if doubtful else {}
         glances = {instance: glance_at(row.state) for instance, row in rows.items()}

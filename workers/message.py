@@ -11,6 +11,8 @@ import msgspec
 from workflows.engine.commands import RunActivity, decode_command
 from workflows.runtime.ports import Delivery
 
+_TOO_LARGE = msgspec.Raw(b"null")
+
 CARRIED_BYTES = 16 * 1024
 """Arguments above this stay behind: the worker reads them from the state."""
 
@@ -33,9 +35,14 @@ class Item(msgspec.Struct, array_like=True, frozen=True):
     """Whether a process died with it in hand. The state's bytes do not say so."""
 
     @property
+    def is_whole(self) -> bool:
+        """Whether what to run came along."""
+        return self.request != _TOO_LARGE
+
+    @property
     def command(self) -> RunActivity | None:
         """What to run; None when it has to be read from the state."""
-        if bytes(self.request) == b"null":
+        if not self.is_whole:
             return None
         command = decode_command(self.request)
         return command if isinstance(command, RunActivity) else None
@@ -74,8 +81,8 @@ def decode(text: str) -> Message:
 
 def _item(delivery: Delivery) -> Item:
     command = delivery.command
-    request = delivery.request if len(delivery.request) <= CARRIED_BYTES else b"null"
+    request = msgspec.Raw(delivery.request) if len(delivery.request) <= CARRIED_BYTES else _TOO_LARGE
     return Item(
         delivery.instance_id, command.wait_id, command.ring, delivery.step, delivery.definition, delivery.seal,
-        msgspec.Raw(request), command.suspect,
+        request, command.suspect,
     )  # fmt: skip

@@ -23,6 +23,19 @@ class Channel(redis.Channel):
     turns: Turns | None = None
     """Set in the channel of a worker that takes jobs."""
 
+    pool: Any
+    _client: Any = None
+
+    def _create_client(self, asynchronous: bool = False) -> Any:
+        """Return a client of the channel's connections: the same one for all that is sent. Kombu makes one for each
+        acknowledgement, each entry in its books and each event, and making it costs more than what it is for.
+        """
+        if asynchronous:
+            return super()._create_client(asynchronous=True)  # type: ignore[misc]  # not in the stubs
+        if self._client is None or self._client.connection_pool is not self.pool:
+            self._client = super()._create_client()  # type: ignore[misc]  # the same
+        return self._client
+
     def _brpop_start(self, timeout: float | None = None) -> None:
         if self.turns is None:
             super()._brpop_start(timeout)  # type: ignore[misc]  # not in the stubs
