@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from operator import ge, le
 from typing import Any
 
+from bench.report import text_of
+
 Row = dict[str, Any]
 
 DURABLE = ("celery-commit", "dbos", "restate")
@@ -130,4 +132,4 @@ def _row(goal: Goal, run: Figures) -> str:
         return ""
     sign = "≥" if goal.holds is ge else "≤"
     verdict = "met" if goal.holds(value, goal.limit) else "**missed**"
-    return f"| {goal.text} | {sign} {goal.limit:g}{goal.unit} | {value:.3g}{goal.unit} | {verdict} |"
+    return f"| {goal.text} | {sign} {goal.limit:g}{goal.unit} | {text_of(value)}{goal.unit} | {verdict} |"
