@@ -100,7 +100,7 @@ class Desk:
             return
         self.slots.expect(message.level, len(errands))
         self._run(errands, message.level)
-        if errands[0].bundle.returned:
+        if bundle.returned and not bundle.is_passed_on:
             raise HandedBackError
 
     def _wanted(self, items: Sequence[Item]) -> list[tuple[Item, RunActivity]]:
@@ -262,8 +262,16 @@ class Desk:
         deadline = time.monotonic() + patience_seconds
         while self._errands and time.monotonic() < deadline:
             threading.Event().wait(0.02)
-        for errand in list(self._errands.values()):
+        self._give_up(list(self._errands.values()))
+
+    def _give_up(self, deaf: Sequence[Errand]) -> None:
+        """Pass on what does not stop: its thread may never come to that."""
+        for bundle in {errand.bundle for errand in deaf}:
+            bundle.is_passed_on = True
+        for errand in deaf:
             errand.abandon()
+        for bundle in {errand.bundle for errand in deaf}:
+            self.pass_on(bundle.message)
 
     def pass_on(self, message: Message) -> None:
         """Send a message that was handed back to whoever takes it next, who drops what was settled. Never raises: a

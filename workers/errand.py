@@ -61,6 +61,9 @@ class Bundle:
 
         self._lock = threading.Lock()
         self.done = threading.Event()
+        self.is_passed_on = False
+        """Whether somebody else was told of it already."""
+
         self.returned = 0
         """How many were handed back."""
 

@@ -16,6 +16,7 @@ from django.conf import settings
 from workers import taking
 from workers.app import app
 from workers.claims import LocalClaims
+from workers.declaration import await_queues
 from workers.desk import desk, has_desk, open_desk
 from workers.dispatcher import CeleryWorkers, connect
 from workers.garbage import settle
@@ -51,6 +52,9 @@ def main(roles: Sequence[str]) -> int:
     _check(roles)
     for warning in check_claims(None):
         log.warning("worker.claims", extra={"warning": warning.msg, "hint": warning.hint})
+    names = routing(settings.LEMLINE)
+    if names.broker == "amqp":
+        await_queues(names)
     process = runtime.begin(connect, roles=",".join(roles))
     threads = _threads(process, roles)
     for thread in threads:
@@ -64,8 +68,10 @@ def main(roles: Sequence[str]) -> int:
 
 @contextlib.contextmanager
 def _ending(threads: Sequence[Any]) -> Iterator[None]:
-    """Once told to stop, hand back after the grace what still runs; end for good when functions do not heed that."""
-    ended = threading.Event()
+    """Once told to stop, hand back what has not begun, and after the grace what still runs; end for good when functions
+    do not heed that.
+    """
+    stopping, ended = threading.Event(), threading.Event()
 
     def end() -> None:
         for thread in reversed(threads):
@@ -73,6 +79,10 @@ def _ending(threads: Sequence[Any]) -> Iterator[None]:
         runtime.end()
 
     def hand_back() -> None:
+        stopping.wait()
+        desk().hand_back_waiting()
+        if ended.wait(settings.LEMLINE.execution.grace.total_seconds()):
+            return
         desk().hand_back(ABANDON_SECONDS)
         if not ended.wait(ABANDON_SECONDS):
             log.warning("worker.forced")
@@ -80,13 +90,12 @@ def _ending(threads: Sequence[Any]) -> Iterator[None]:
             os._exit(0)
 
     def told(**_: object) -> None:
+        # A signal's handler: whatever it interrupts may hold a lock, also the one that starts threads.
         taking.close()
-        threading.Thread(target=desk().hand_back_waiting, name="hand-back", daemon=True).start()
-        timer = threading.Timer(settings.LEMLINE.execution.grace.total_seconds(), hand_back)
-        timer.daemon = True
-        timer.start()
+        stopping.set()
 
     if has_desk():
+        threading.Thread(target=hand_back, name="stop", daemon=True).start()
         worker_shutting_down.connect(told, weak=False)
     yield
     ended.set()

@@ -45,6 +45,12 @@ def note(folder: str, label: str) -> None:
     _note(folder, label)
 
 
+@activity("turn/first")
+def first(folder: str, label: str) -> None:
+    """The same; the first one waits for the file."""
+    (hold if label.endswith(" 0") else note)(folder, label)
+
+
 @activity("turn/hold")
 def hold(folder: str, label: str) -> None:
     """The same, and wait for the file."""

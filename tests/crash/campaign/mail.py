@@ -6,15 +6,13 @@ import json
 import random
 import time
 from collections.abc import Mapping
-from functools import partial
 from typing import Any, Protocol
 
 import redis
 from kombu import Connection
 
-from workers.routing import Routing
-
-LEVELS = 5
+POOLS = ("http", "compute", "io", "maintenance")
+LEVELS = range(1, 6)
 THEFT_SECONDS = 1.0
 """Well under two thirds of a lease: what is given back by then was not missed."""
 
@@ -49,8 +47,7 @@ class RedisBroker:
     def __init__(self, url: str, namespace: str) -> None:
         self._redis = redis.Redis.from_url(url)
         self._namespace = namespace
-        names = Routing(namespace, "redis", LEVELS)
-        self._lists = [names.redis_key(pool, level) for pool, level in names.places()]
+        self._lists = [f"{namespace}:{namespace}.{pool}{_suffix(level)}" for level in LEVELS for pool in POOLS]
 
     def close(self) -> None:
         self._redis.close()
@@ -85,8 +82,7 @@ class RabbitBroker:
 
     def __init__(self, url: str, namespace: str) -> None:
         self._url = url
-        names = Routing(namespace, "amqp", LEVELS)
-        self._queues = [names.queue(pool, level) for pool, level in names.places()]
+        self._queues = [f"{namespace}.{pool}" for pool in POOLS]
 
     def close(self) -> None:
         """Leave no queue on a server that others may use."""
@@ -95,16 +91,14 @@ class RabbitBroker:
                 connection.default_channel.queue_delete(queue)
 
     def steal(self) -> list[Any]:
-        """Be one more consumer of each queue."""
-        stolen: list[Any] = []
-        until = time.monotonic() + THEFT_SECONDS
+        """Take what waits, again and again."""
+        stolen, until = [], time.monotonic() + THEFT_SECONDS
         with Connection(self._url) as connection:
-            for queue in self._queues:
-                keep = partial(_keep, stolen, queue)
-                connection.default_channel.basic_consume(queue, no_ack=True, callback=keep)
+            channel: Any = connection.default_channel
             while time.monotonic() < until:
-                with contextlib.suppress(TimeoutError):
-                    connection.drain_events(timeout=0.2)
+                for queue in self._queues:
+                    if message := channel.basic_get(queue, no_ack=True):
+                        stolen.append((queue, message))
         return stolen
 
     def put(self, stolen: Any) -> None:
@@ -127,8 +121,8 @@ class RabbitBroker:
         return True
 
 
-def _keep(stolen: list[Any], queue: str, message: Any) -> None:
-    stolen.append((queue, message))
+def _suffix(level: int) -> str:
+    return "" if level == 1 else f":{level - 1}"
 
 
 def mistreat(broker: Broker, stolen: list[Any], chance: random.Random, way: str) -> int:
