@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.clocks import SetClock, settable
 from tests.runtimes import Beside, Runtime
 
 
@@ -39,3 +40,10 @@ def beside() -> Iterator[Beside]:
     threads = Beside()
     yield threads
     threads.close()
+
+
+@pytest.fixture
+def set_clock(runtime: Runtime) -> Iterator[SetClock]:
+    """Set the database's clock."""
+    with settable() as set_to:
+        yield set_to
