@@ -16,7 +16,7 @@ from django.db import DatabaseError
 
 from workflows import models
 from workflows.engine import decode_state
-from workflows.runtime.clock import DatabaseClock
+from workflows.runtime.clock import ClockWatch, DatabaseClock
 from workflows.runtime.records import ContentionError, Records, Row, UnreachableError
 
 log = logging.getLogger("lemline.cluster")
@@ -72,6 +72,12 @@ class Presence:
             if instance == instance_id and wait == wait_id:
                 held.cancel()
 
+    def move(self, by: timedelta) -> None:
+        """Follow a clock that was set: what is held is so for as long as before."""
+        for held in list(self.held.values()):
+            held.since += by
+        self.taken.clear()
+
     def long_held(self, before: datetime) -> list[Hold]:
         """Return what has been held since before a time."""
         return [hold for hold, held in list(self.held.items()) if held.since < before]
@@ -95,6 +101,7 @@ class Heartbeat:
         self._told: tuple[str, float] | None = None
         """Why the last heartbeats were missed, and when that was logged; None while they are written."""
 
+        self._watch = ClockWatch(self._lease / 6)
         presence.horizon = lambda: clock.now() - self._lease
 
     def start(self) -> None:
@@ -124,7 +131,11 @@ class Heartbeat:
             Whether it was written.
         """
         try:
-            self._clock.set(self._records.now())
+            now = self._records.now()
+            self._clock.set(now)
+            if by := self._watch.moved(now):
+                log.warning("clock.set", extra={"seconds": by.total_seconds()})
+                self._presence.move(by)
             self._write()
         except Exception as error:  # noqa: BLE001  (logged; the next one may be written)
             self._tell_missed(error)
@@ -159,8 +170,8 @@ class Heartbeat:
                 "held": [list(hold) for hold in held],
             },
         )
-        living = models.Node.objects.filter(seen_at__gt=now - self._lease).values_list("pk", flat=True)
-        presence.living = frozenset(map(str, living))
+        heard = models.Node.objects.filter(seen_at__range=(now - self._lease, now + self._lease / 3))
+        presence.living = frozenset(map(str, heard.values_list("pk", flat=True)))
         self._renew(held)
 
     def _drop_closed(self) -> None:

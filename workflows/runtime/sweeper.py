@@ -27,7 +27,7 @@ from workflows import models
 from workflows.engine import State, Wait, decode_state, facts
 from workflows.engine.commands import RunActivity, StartChild
 from workflows.runtime.children import Children
-from workflows.runtime.clock import DatabaseClock
+from workflows.runtime.clock import ClockWatch, DatabaseClock
 from workflows.runtime.cluster import Hold
 from workflows.runtime.ports import DispatchError, Queues
 from workflows.runtime.records import ContentionError, Records, Row, UnreachableError
@@ -94,6 +94,10 @@ class Sweeper:
         self._lease = timedelta(seconds=lease_seconds)
         self._deaths_limit = deaths_limit
         self._frontier = Frontier()
+        self._watch = ClockWatch(self._lease / 6)
+        self._set_at: datetime | None = None
+        """When the database's clock was set last, by what it says since; or when this began."""
+
         self._living: frozenset[UUID] = frozenset()
         self._reported_at = datetime.max.replace(tzinfo=UTC)
         """The earliest of the last reports of all living processes."""
@@ -131,14 +135,20 @@ class Sweeper:
 
     def sweep(self) -> None:
         """Look once at everything whose time to be looked at has come."""
-        self._clock.set(self._records.now())
-        now = self._clock.now()
+        now = self._records.now()
+        self._clock.set(now)
+        is_set = bool(self._watch.moved(now))
+        if is_set:
+            # What was seen when is worth nothing any more, and nobody has reported by this clock yet.
+            self._frontier = Frontier()
+        if is_set or self._set_at is None:
+            self._set_at = now
         before = self._living
         held = self._look_at_nodes(now)
         self._look_at_queues(now)
         self._frontier.forget(now - self._lease * 2)
         # What the dead had in hand does not wait for its next turn.
-        early = not before <= self._living
+        early = is_set or not before <= self._living
         last = ""
         while rows := self._records.open_work(BATCH, last, early=early):
             parents = self._parents(rows)
@@ -150,9 +160,10 @@ class Sweeper:
     def _look_at_nodes(self, now: datetime) -> AbstractSet[Hold]:
         held: set[Hold] = set()
         nodes = list(models.Node.objects.all())
-        living = [node for node in nodes if node.seen_at > now - self._lease]
+        # One heard of in the future died before the clock was set back: others have reported since.
+        living = [node for node in nodes if now - self._lease < node.seen_at <= now + self._lease / 3]
         self._living = frozenset(node.pk for node in living)
-        self._dead = [node for node in nodes if node.seen_at <= now - self._lease]
+        self._dead = [node for node in nodes if node.pk not in self._living]
         self._tried = {
             (instance, wait, ring) for node in self._dead if node.trying for instance, wait, ring in [node.trying]
         }
@@ -161,7 +172,8 @@ class Sweeper:
             held.update((instance, wait, ring) for instance, wait, ring in node.held)
         for node in nodes:
             for queue, stamp in node.taken.items():
-                self._frontier.see(queue, now, datetime.fromisoformat(stamp))
+                if (taken := datetime.fromisoformat(stamp)) <= now:
+                    self._frontier.see(queue, now, taken)
         models.Node.objects.filter(seen_at__lt=now - KEPT_LEASES * self._lease).delete()
         return held
 
@@ -217,7 +229,8 @@ class Sweeper:
             return
         queue = self._queues.queue_of(command, row.priority)
         seen_before = min(now - self._lease * 2 / 3, self._reported_at - self._lease / 3)
-        if self._frontier.passed(queue, command.rung_at, seen_before):
+        stamp = command.rung_at if command.rung_at <= now else self._set_at or now
+        if self._frontier.passed(queue, stamp, seen_before):
             hold = (row.instance_id, wait_id, wait.ring)
             log.info("ring.lost", extra=dict(zip(("instance_id", "wait", "ring"), hold, strict=True), queue=queue))
             self._submit(row.instance_id, self._verdict(hold, queue, command.rung_at, now))
