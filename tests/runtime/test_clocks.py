@@ -1,14 +1,15 @@
 """A clock that jumps: the database's moves what is due, a worker's moves nothing."""
 
 import time
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import uuid6
 
 from tests.clocks import SetClock
-from tests.runtimes import ONE, Runtime, define, due_in, runs_of, status_of, wait_of
+from tests.runtimes import ONE, Bells, Runtime, define, due_in, runs_of, status_of, wait_of
 from workflows import models
+from workflows.runtime import process
 from workflows.runtime.cluster import Heartbeat, Held
 from workflows.runtime.step import Due
 
@@ -86,6 +87,19 @@ def test_a_workers_wall_clock_that_is_set_moves_no_timer(
 
     assert (runs_of(instance), runs_of(later)) == ([], [])
     assert abs(runtime.now - before) < timedelta(minutes=5)
+
+
+def test_a_process_asks_the_database_for_the_time_before_it_does_anything(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() + 3600)
+
+    began = process.begin(lambda _: Bells())  # type: ignore[arg-type, return-value]
+    told = began.clock.now()
+    process.end()
+
+    assert abs(told - datetime.fromtimestamp(real(), UTC)) < timedelta(minutes=5)
 
 
 LEASE = timedelta(seconds=30)

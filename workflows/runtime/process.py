@@ -1,5 +1,6 @@
 """What one process has of the runtime: a clock, records, a stepper, and the way to the workers."""
 
+import contextlib
 import logging
 import os
 import threading
@@ -122,6 +123,9 @@ def begin(connect: Callable[[Presence], Workers], roles: str = "") -> Process:
     with _lock:
         if _current is None:
             process = Process(connect, roles)
+            # While the database is away, the wall clock has to do until the first step.
+            with contextlib.suppress(Exception):
+                process.clock.set(process.records.now())
             process.stepper.start()
             _current = process
         return _current
