@@ -90,7 +90,7 @@ class Desk:
                 errand.bundle.done.wait()
             finally:
                 trial.end()
-            if errand.bundle.returned:
+            if errand.bundle.returned and not errand.bundle.is_passed_on:
                 raise HandedBackError
 
     def _handle(self, message: Message) -> None:

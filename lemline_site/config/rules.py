@@ -24,11 +24,13 @@ def _together(config: Config) -> Iterator[str]:
     levels = config.execution.prioritization
     idle, lease = config.database.idle_in_transaction_timeout, config.execution.lease
     if levels.levels > 10:
-        yield "lemline.execution.prioritization.levels: at most 10, which is what brokers know"
+        yield "lemline.execution.prioritization.levels: at most 10, since each is one more queue to ask"
     if levels.default_level > levels.levels:
         yield f"lemline.execution.prioritization.default-level: at most {levels.levels}, the number of levels"
     if config.execution.max_recoveries < 3:
         yield "lemline.execution.max-recoveries: at least 3, since the first two may be another's fault"
+    if ":" in config.cluster.namespace:
+        yield "lemline.cluster.namespace: without colons, which separate the parts of names in Redis"
     if config.web.port not in _PORTS:
         yield "lemline.web.port: at most 65535"
     if idle is not None and idle > lease / 2:

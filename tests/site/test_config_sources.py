@@ -150,6 +150,7 @@ def test_a_file_that_was_named_must_be_there(tmp_path):
         ({"LEMLINE_LIMITS_INPUT": "0"}, "lemline.limits.input: a number above zero is wanted"),
         ({"LEMLINE_WEB_PORT": "70000"}, "lemline.web.port: at most 65535"),
         ({"LEMLINE_SECRETS_ENV_PREFIX": ""}, "lemline.secrets.env-prefix: a prefix is wanted"),
+        ({"LEMLINE_CLUSTER_NAMESPACE": "shop:test"}, "lemline.cluster.namespace: without colons"),
         (
             {"LEMLINE_EXECUTION_PRIORITIZATION_LEVELS": "2"},
             "lemline.execution.prioritization.default-level: at most 2, the number of levels",
