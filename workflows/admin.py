@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import admin
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
@@ -105,7 +105,8 @@ class InstanceAdmin(ReadOnlyAdmin):
     list_filter = (StatusFilter, WorkflowFilter, "created_at")
     search_fields = ("id",)
     search_help_text = "Start of an id, workflow, namespace/workflow, or label:value"
-    ordering = ("-id",)
+    ordering = ("-created_at", "-id")
+    sortable_by = ("created",)
     actions = ("suspend", "resume", "cancel", "retry")
     fieldsets = (
         (None, {"fields": ("status_shown", "summary", "stands_at", "next_timer", "definition_link", "times")}),
@@ -196,7 +197,7 @@ class InstanceAdmin(ReadOnlyAdmin):
         """With a colour."""
         return format_html('<span class="lemline-status lemline-{0}">{0}</span>', row.status)
 
-    @admin.display(description="created", ordering="id")
+    @admin.display(description="created", ordering="created_at")
     def created(self, row: models.Instance) -> str:
         """To the second."""
         return moment(row.created_at)
@@ -381,9 +382,11 @@ def _search(rows: QuerySet[Any], term: str) -> QuerySet[Any]:
     namespace, found, workflow = term.partition("/")
     if found:
         return rows.filter(namespace=namespace, workflow=workflow)
-    named = Q(workflow=term)
+    namespaces = list(models.Definition.objects.filter(name=term).values_list("namespace", flat=True).distinct()[:100])
     bounds = _bounds(term)
-    return rows.filter(named | Q(id__range=bounds) if bounds else named)
+    if namespaces or bounds is None:
+        return rows.filter(namespace__in=namespaces, workflow=term)
+    return rows.filter(id__range=bounds)
 
 
 def _bounds(start: str) -> tuple[UUID, UUID] | None:

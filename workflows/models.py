@@ -8,9 +8,8 @@ numbers; what must be searched stands in columns of its own beside it.
 import uuid
 from typing import Self
 
-from django.db import connections, models
+from django.db import models
 from django.db.models import Q
-from django.db.models.expressions import RawSQL
 
 OPEN_STATUSES = ("pending", "running", "waiting", "suspended")
 FINAL_STATUSES = ("completed", "faulted", "cancelled")
@@ -86,18 +85,15 @@ class InstanceQuerySet(models.QuerySet["Instance"]):
         return self.filter(given_up=True)
 
     def labelled(self, key: str, value: str) -> Self:
-        """Those with a label. Django's own look-ups read keys as paths: `0`, `a__b` and `in` are labels here."""
-        if connections[self.db].vendor == "postgresql":
-            return self.filter(labels__contains={key: value})
-        member = f"EXISTS (SELECT 1 FROM json_each({Instance._meta.db_table}.labels) WHERE key = %s AND value = %s)"
-        return self.filter(RawSQL(member, (key, value), output_field=models.BooleanField()))
+        """Those with a label."""
+        return self.filter(pk__in=Label.objects.filter(key=key, value=value).values("instance"))
 
 
 class Instance(models.Model):
     """What people look for about one execution. Written when it starts and when its phase changes."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
-    """UUIDv7, so that ids sort by time of creation."""
+    """UUIDv7, or what the caller chose."""
 
     definition = models.ForeignKey(Definition, on_delete=models.PROTECT, related_name="instances", db_index=False)
     namespace = models.CharField(max_length=63)
@@ -141,13 +137,38 @@ class Instance(models.Model):
             models.Index(fields=("definition",), condition=Q(status__in=OPEN_STATUSES), name="instance_open"),
             models.Index(fields=("parent",), condition=Q(parent__isnull=False), name="instance_parent"),
             models.Index(fields=("ended_at", "id"), condition=Q(ended_at__isnull=False), name="instance_ended"),
-            models.Index(fields=("status", "-id"), condition=~Q(status="completed"), name="instance_status"),
-            models.Index(fields=("namespace", "workflow", "-id"), name="instance_workflow"),
+            # Lists, newest first. Ascending all the same: rows arrive at the right edge, where pages fill up.
+            models.Index(fields=("created_at", "id"), name="instance_created"),
+            models.Index(fields=("namespace", "created_at", "id"), name="instance_namespace"),
+            models.Index(fields=("namespace", "workflow", "created_at", "id"), name="instance_workflow"),
+            models.Index(
+                fields=("status", "created_at", "id"), condition=~Q(status="completed"), name="instance_status"
+            ),
+            models.Index(fields=("created_at", "id"), condition=~Q(problem_type=""), name="instance_problem"),
             models.Index(fields=("-ended_at", "-id"), condition=Q(given_up=True), name="instance_given_up"),
         )
 
     def __str__(self) -> str:
         return f"{self.namespace}/{self.workflow}:{self.version} {self.id}"
+
+
+class Label(models.Model):
+    """A label of an instance, for finding it. Written with the instance, which keeps them too, and gone with it."""
+
+    pk = models.CompositePrimaryKey("instance", "key")
+    instance = models.UUIDField()
+    key = models.CharField(max_length=63)
+    value = models.CharField(max_length=255)
+    created_at = models.DateTimeField()
+    """The instance's."""
+
+    class Meta:
+        """In the order of lists."""
+
+        indexes = (models.Index(fields=("key", "value", "created_at", "instance"), name="label_created"),)
+
+    def __str__(self) -> str:
+        return f"{self.key}={self.value}"
 
 
 class DeadLetter(Instance):

@@ -78,7 +78,7 @@ def ended_rows(count: int) -> None:
 
 def test_what_ended_long_ago_goes_with_its_history_and_its_checkpoint(runtime: Runtime) -> None:
     define(ONE)
-    done, dropped = completed(runtime), cancelled(runtime, runtime.start())
+    done, dropped = completed(runtime, labels='{"team":"blue"}'), cancelled(runtime, runtime.start())
     assert checkpoint_of(dropped) is not None
     age(done, dropped)
     history = models.History.objects.count()
@@ -89,6 +89,7 @@ def test_what_ended_long_ago_goes_with_its_history_and_its_checkpoint(runtime: R
     assert not models.Instance.objects.exists()
     assert not models.History.objects.exists()
     assert not models.Checkpoint.objects.exists()
+    assert not models.Label.objects.exists()
 
 
 def test_what_is_open_or_ended_of_late_stays_whole(runtime: Runtime) -> None:

@@ -20,6 +20,7 @@ from workflows.runtime.records import (
     GRAVE_ORDINAL,
     HISTORY_COLUMNS,
     INSTANCE_COLUMNS,
+    LABEL_COLUMNS,
     Birth,
     Changes,
     Checkpointed,
@@ -30,6 +31,7 @@ from workflows.runtime.records import (
     UnreachableError,
     checkpoint_values,
     instance_values,
+    label_values,
     unborn,
     unpack,
 )
@@ -74,6 +76,7 @@ _INSTANCES = _insert("instance", INSTANCE_COLUMNS)
 _INSTANCES_FIRST = _insert("instance", INSTANCE_COLUMNS, " ON CONFLICT DO NOTHING RETURNING id::text")
 _CHECKPOINTS = _insert("checkpoint", CHECKPOINT_COLUMNS)
 _HISTORY = _insert("history", HISTORY_COLUMNS)
+_LABELS = _insert("label", LABEL_COLUMNS)
 _EVENTS = _insert("receivedevent", EVENT_COLUMNS, " ON CONFLICT DO NOTHING")
 _GRAVE = (
     "WITH grave AS (UPDATE workflows_checkpoint c SET due_at = NULL, leased_until = NULL, has_open_work = false,"
@@ -290,6 +293,8 @@ def _births(changes: Changes) -> Iterable[bytes]:
     kept = [checkpoint_values(birth, after) for birth, _, after in changes.births if after is not None]
     if kept:
         yield _CHECKPOINTS % literals.rows(kept)
+    if labels := label_values(birth for birth, _, _ in changes.births):
+        yield _LABELS % literals.rows(labels)
 
 
 def _after_values(after: Checkpointed) -> tuple[object, ...]:

@@ -4,7 +4,7 @@
 locked and in how many of them travel at once, and in nothing else.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -114,6 +114,8 @@ INSTANCE_COLUMNS = (
 CHECKPOINT_COLUMNS = (
     "instance", "definition", "priority", "input", "state", "step", "due_at", "leased_until", "has_open_work", "parked",
 )  # fmt: skip
+
+LABEL_COLUMNS = ("instance", "key", "value", "created_at")
 
 EVENT_COLUMNS = ("scope", "source", "event_id", "type", "event", "received_at", "expires_at")
 
@@ -260,6 +262,16 @@ def instance_values(birth: Birth, phase: Phase) -> tuple[object, ...]:
         birth.parent, birth.parent_wait, birth.idempotency_key, birth.request_digest,
         birth.created_at, phase.started_at, phase.ended_at,
     )  # fmt: skip
+
+
+def label_values(births: Iterable[Birth]) -> list[tuple[object, ...]]:
+    """Return the values of `LABEL_COLUMNS` for every label of these instances; most have none."""
+    return [
+        (birth.instance_id, key, value, birth.created_at)
+        for birth in births
+        if birth.labels != "{}"
+        for key, value in msgspec.json.decode(birth.labels).items()
+    ]
 
 
 def checkpoint_values(birth: Birth, after: Checkpointed) -> tuple[object, ...]:

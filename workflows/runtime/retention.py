@@ -219,6 +219,7 @@ def _remove_instances(candidates: Sequence[_Candidate]) -> Iterator[Removed]:
             gone = [instance for instance in ids if instance not in left]
             # With the first of them: whose history has gone in part is not taken up again.
             models.Checkpoint.objects.filter(pk__in=ids).delete()
+            models.Label.objects.filter(instance__in=gone).delete()
             models.Instance.objects.filter(pk__in=gone).delete()
         if ids:
             yield Removed(instances=len(gone), history=history)

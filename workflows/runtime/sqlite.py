@@ -19,6 +19,7 @@ from workflows.runtime.records import (
     GRAVE_ORDINAL,
     HISTORY_COLUMNS,
     INSTANCE_COLUMNS,
+    LABEL_COLUMNS,
     Birth,
     Changes,
     Checkpointed,
@@ -29,6 +30,7 @@ from workflows.runtime.records import (
     UnreachableError,
     checkpoint_values,
     instance_values,
+    label_values,
     unborn,
     unpack,
 )
@@ -65,6 +67,7 @@ def _insert(table: str, columns: Sequence[str], ending: str = "") -> str:
 _INSTANCE = _insert("instance", INSTANCE_COLUMNS)
 _CHECKPOINT = _insert("checkpoint", CHECKPOINT_COLUMNS)
 _HISTORY = _insert("history", HISTORY_COLUMNS)
+_LABEL = _insert("label", LABEL_COLUMNS)
 _EVENT = _insert("receivedevent", EVENT_COLUMNS, " ON CONFLICT DO NOTHING")
 _INSTANCE_IDS = (INSTANCE_COLUMNS.index("id"), INSTANCE_COLUMNS.index("parent"))
 
@@ -217,6 +220,7 @@ def _statements(changes: Changes) -> Iterable[tuple[str, list[tuple[object, ...]
     after = map(_after_values, changes.checkpoints)
     yield _INSTANCE, [_stored(values, _INSTANCE_IDS) for values in fresh]
     yield _CHECKPOINT, [_stored(values, (0,)) for values in kept]
+    yield _LABEL, [_stored(values, (0,)) for values in label_values(birth for birth, _, _ in changes.births)]
     yield _UPDATE, [_stored(values, (8,)) for values in after]
     yield _HISTORY, [_stored(values, (0,)) for values in changes.history]
     yield _PHASE, [_stored(_phase_values(phase), (7,)) for phase in (*claimed, *changes.phases)]
