@@ -158,6 +158,14 @@ class Installation:
             self.kill(new)
             del self._processes[new]
 
+    def run(self, *arguments: str) -> None:
+        """Run a program in the environment of the processes, to its end."""
+        with (self.folder / "run.log").open("ab") as log:
+            subprocess.run(
+                [sys.executable, *arguments], cwd=ROOT, env={**self.environment, **self._own("run")}, check=True,
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, timeout=200,
+            )  # fmt: skip
+
     def look_after(self) -> None:
         """Start whatever has died."""
         for name, process in self._processes.items():
@@ -280,17 +288,20 @@ class Installation:
         return True
 
     def _start(self, name: str, process: _Process) -> None:
-        own = {"LEMLINE_FAULT_ROLE": name, "LEMLINE_WEB_PORT": str(self.port), "PORT": str(self.port)}
         with process.log.open("ab") as log:
             process.running = subprocess.Popen(
                 [sys.executable, *process.command],
                 cwd=ROOT,
-                env={**self.environment, "LEMLINE_FAULTS": str(self.folder / "faults"), **own},
+                env={**self.environment, **self._own(name)},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
             )
+
+    def _own(self, name: str) -> Mapping[str, str]:
+        ports = {"LEMLINE_WEB_PORT": str(self.port), "PORT": str(self.port)}
+        return {"LEMLINE_FAULT_ROLE": name, "LEMLINE_FAULTS": str(self.folder / "faults"), **ports}
 
     def _serves(self, name: str) -> bool:
         if name == "web":

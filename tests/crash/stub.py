@@ -37,6 +37,7 @@ class Stub:
     def __init__(self) -> None:
         self.calls: list[Call] = []
         self._gates: dict[str, threading.Event] = {}
+        self._delays: dict[str, float] = {}
         self._first_keys: dict[str, str] = {}
         self._failures: dict[str, int] = defaultdict(int)
         self._lock = threading.Lock()
@@ -58,6 +59,10 @@ class Stub:
         """Answer them, and from now on at once."""
         for path in paths:
             self._gates[path].set()
+
+    def delay(self, path: str, seconds: float) -> None:
+        """Answer the callers of a path only after a while."""
+        self._delays[path] = seconds
 
     def fail(self, path: str, times: int = 1) -> None:
         """Answer the next callers of a path with 503."""
@@ -88,6 +93,8 @@ class Stub:
             if self._failures[call.path]:
                 self._failures[call.path] -= 1
                 return 503
+        if call.path in self._delays:
+            threading.Event().wait(self._delays[call.path])
         gate = self._gates.get(call.path)
         if gate is not None:
             gate.wait(HELD_SECONDS)

@@ -78,6 +78,25 @@ def test_a_process_that_sleeps_through_its_lease_repeats_nothing_and_commits_not
     assert len(set(stub.keys("/zombie/one"))) == 1
 
 
+def test_a_charge_that_timed_out_and_was_tried_again_is_one_charge_to_a_service_that_honours_its_key(
+    installation: Installation, stub: Stub
+) -> None:
+    stub.calls.clear()
+    stub.hold("/charge")
+    charge = post("/charge", timeout={"after": {"milliseconds": 500}})
+    retry = {"errors": {"with": {"status": 408}}, "retry": {"limit": {"attempt": {"count": 20}}}}
+    installation.register("charges", [{"safe": {"try": [{"charge": charge}], "catch": retry}}])
+
+    instance = installation.start("charges", {"stub": stub.url})
+    stub.wait_for("/charge", count=2)
+    stub.release("/charge")
+    [ending] = installation.await_end(instance)
+
+    assert (ending.status, ending.output) == ("completed", {"visited": "/charge"})
+    assert len([run for run in ending.history if run[1] == "faulted"]) >= 1
+    assert (stub.count("/charge") >= 2, len(set(stub.keys("/charge")))) == (True, 1)
+
+
 def test_what_waits_behind_others_in_a_worker_is_held_by_it_and_not_rung_again(
     installation: Installation, stub: Stub
 ) -> None:

@@ -6,6 +6,7 @@ import random
 import signal
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -105,7 +106,8 @@ def kill_between_lines(trial: Trial) -> str | None:
     place = world.chance.choice(world.places)
     roles = [*CALLERS, "web", "maintenance"] if place in ("saving", "committed", "published") else CALLERS
     role = world.chance.choice(roles)
-    world.installation.arm(place, role, "any", passages=world.chance.randrange(6))
+    world.installation.arm(place, role, "any", passages=world.chance.randrange(3))
+    _start_some(world)
     if not _happens(world):
         return None
     trial.mark()
@@ -215,7 +217,10 @@ def mistreat(way: str) -> Callable[[Trial], str | None]:
     """Return the fault that steals messages and gives them back in a way."""
 
     def fault(trial: Trial) -> str | None:
-        stolen = trial.world.broker.steal()
+        with ThreadPoolExecutor(1) as beside:
+            started = beside.submit(_start_some, trial.world)
+            stolen = trial.world.broker.steal()
+        started.result()
         count = mail.mistreat(trial.world.broker, stolen, trial.world.chance, way)
         return f"{count} messages" if count else None
 
@@ -244,6 +249,12 @@ def lose_on_idle_queue(trial: Trial) -> str | None:
     happened = _happens(world)
     trial.mark()
     return "one instance" if happened else None
+
+
+def _start_some(world: World) -> None:
+    """See to it that something goes on, whatever the load is doing."""
+    for _ in range(4):
+        world.load.start("double", f"double-{uuid4()}")
 
 
 def _meets_one(world: World) -> bool:

@@ -6,6 +6,7 @@ import json
 import random
 import time
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Protocol
 
 import redis
@@ -91,14 +92,16 @@ class RabbitBroker:
                 connection.default_channel.queue_delete(queue)
 
     def steal(self) -> list[Any]:
-        """Take what waits, again and again."""
-        stolen, until = [], time.monotonic() + THEFT_SECONDS
+        """Be one more consumer of each queue."""
+        stolen: list[Any] = []
+        until = time.monotonic() + THEFT_SECONDS
         with Connection(self._url) as connection:
-            channel: Any = connection.default_channel
+            for queue in self._queues:
+                keep = partial(_keep, stolen, queue)
+                connection.default_channel.basic_consume(queue, no_ack=True, callback=keep)
             while time.monotonic() < until:
-                for queue in self._queues:
-                    if message := channel.basic_get(queue, no_ack=True):
-                        stolen.append((queue, message))
+                with contextlib.suppress(TimeoutError):
+                    connection.drain_events(timeout=0.2)
         return stolen
 
     def put(self, stolen: Any) -> None:
@@ -119,6 +122,10 @@ class RabbitBroker:
 
     def knows(self, instance: str) -> bool:
         return True
+
+
+def _keep(stolen: list[Any], queue: str, message: Any) -> None:
+    stolen.append((queue, message))
 
 
 def _suffix(level: int) -> str:
