@@ -58,10 +58,13 @@ def test_with_a_message_for_each_activity_neither(
     _assert_all_comes_right(plan, opened(plan.seed, "redis", alone, shared=shared), "max-batch=1", django_db_blocker)
 
 
+@pytest.mark.parametrize("sort", ["classic", "quorum"])
 def test_on_rabbitmq_neither(
-    database: str, rabbitmq_url: str, redis_urls: tuple[str, str], django_db_blocker: DjangoDbBlocker
+    database: str, rabbitmq_url: str, redis_urls: tuple[str, str], django_db_blocker: DjangoDbBlocker, sort: str
 ) -> None:
     plan = Plan(seed=22, instances=40, faults=OF_PROCESSES_AND_MESSAGES, overlap=0.5)
     shared = Shared(database=database, broker=rabbitmq_url, cache=redis_urls[1])
+    queues = {"LEMLINE_MESSAGING_RABBITMQ_QUEUE_TYPE": sort}
+    world = opened(plan.seed, "rabbitmq", queues, shared=shared)
 
-    _assert_all_comes_right(plan, opened(plan.seed, "rabbitmq", shared=shared), "rabbitmq", django_db_blocker)
+    _assert_all_comes_right(plan, world, f"rabbitmq, {sort} queues", django_db_blocker)

@@ -6,15 +6,14 @@ from uuid import uuid4
 
 import pytest
 import redis
-from kombu import Connection
 
+from tests.crash.campaign.mail import RabbitBroker
 from tests.crash.conftest import Open
 from tests.crash.definitions import post, visit
 from tests.crash.harness import SERVED, Installation
 from tests.crash.stub import Stub
 
 TASKS = [{"one": visit("/one")}, {"two": post("/two")}, {"three": visit("/three")}]
-POOLS = ("http", "compute", "io", "maintenance")
 
 
 @pytest.fixture(scope="module")
@@ -43,9 +42,7 @@ def on_rabbitmq(
     more = {"LEMLINE_CLUSTER_NAMESPACE": namespace}
     with open_installation(database, commands, BROKER_URL=rabbitmq_url, CACHE_URL=redis_urls[1], **more) as opened:
         yield opened
-    with Connection(rabbitmq_url) as connection:
-        for pool in POOLS:
-            connection.default_channel.queue_delete(f"{namespace}.{pool}")
+    RabbitBroker(rabbitmq_url, namespace).close()
 
 
 def test_what_redis_delivers_again_is_dropped_when_it_was_committed(
@@ -93,10 +90,4 @@ def test_on_rabbitmq_kills_inside_and_after_an_activity_lose_nothing_and_repeat_
     assert on_rabbitmq.armed() == []
     assert [(ending.status, len(ending.history)) for ending in endings] == [("completed", 3)] * 3
     assert stub.counts("/") == {"/one": 4, "/two": 3, "/three": 3}
-    with Connection(rabbitmq_url) as connection:
-        on_rabbitmq.wait(lambda: _depth(connection, namespace) == 0)
-
-
-def _depth(connection: Connection, namespace: str) -> int:
-    channel = connection.default_channel
-    return sum(channel.queue_declare(f"{namespace}.{pool}", passive=True).message_count for pool in POOLS)
+    on_rabbitmq.wait(lambda: not RabbitBroker(rabbitmq_url, namespace).left())

@@ -19,7 +19,7 @@ JOBS = 20_000
 LEASES = 3
 """For how long the sweeper walks past them: twice what it takes it to find a ring that is lost."""
 
-QUEUE = "lemline:lemline.compute:2"
+QUEUE = "lemline:lemline.compute.3"
 
 
 @pytest.fixture

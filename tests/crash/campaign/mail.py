@@ -12,8 +12,9 @@ from typing import Any, Protocol
 import redis
 from kombu import Connection
 
-POOLS = ("http", "compute", "io", "maintenance")
-LEVELS = range(1, 6)
+from workers.routing import Routing
+
+LEVELS = 5
 THEFT_SECONDS = 1.0
 """Well under two thirds of a lease: what is given back by then was not missed."""
 
@@ -48,7 +49,8 @@ class RedisBroker:
     def __init__(self, url: str, namespace: str) -> None:
         self._redis = redis.Redis.from_url(url)
         self._namespace = namespace
-        self._lists = [f"{namespace}:{namespace}.{pool}{_suffix(level)}" for level in LEVELS for pool in POOLS]
+        names = Routing(namespace, "redis", LEVELS)
+        self._lists = [names.redis_key(pool, level) for pool, level in names.places()]
 
     def close(self) -> None:
         self._redis.close()
@@ -83,7 +85,8 @@ class RabbitBroker:
 
     def __init__(self, url: str, namespace: str) -> None:
         self._url = url
-        self._queues = [f"{namespace}.{pool}" for pool in POOLS]
+        names = Routing(namespace, "amqp", LEVELS)
+        self._queues = [names.queue(pool, level) for pool, level in names.places()]
 
     def close(self) -> None:
         """Leave no queue on a server that others may use."""
@@ -126,10 +129,6 @@ class RabbitBroker:
 
 def _keep(stolen: list[Any], queue: str, message: Any) -> None:
     stolen.append((queue, message))
-
-
-def _suffix(level: int) -> str:
-    return "" if level == 1 else f":{level - 1}"
 
 
 def mistreat(broker: Broker, stolen: list[Any], chance: random.Random, way: str) -> int:
