@@ -5,6 +5,7 @@ something. Here `Turns` is asked before each message, so that nothing a process 
 what is more urgent. Everything here runs on the thread of Celery's event loop, but for `opened` and `close`.
 """
 
+from functools import partial
 from typing import Any
 
 from celery import bootsteps, current_task
@@ -22,6 +23,9 @@ EVENTS_SECONDS = 0.5
 
 EVENTS_LIMIT = 1000
 """Events that wait at most."""
+
+RECONNECT_SECONDS = 1.0
+"""Pause between attempts to reach a broker that is away, however long it has been."""
 
 _turns: list[Turns] = []
 
@@ -111,8 +115,20 @@ class TakingConsumer(Consumer):
             "workers.taking:Taking",
         )
 
+    def ensure_connected(self, conn: Any) -> Any:
+        """Be back as soon as the broker is."""
+        return super().ensure_connected(evenly(conn))
+
     def on_send_event_buffered(self) -> None:  # type: ignore[override]  # nobody uses what it returns
         """Leave events to the timer: by itself, Celery publishes each one alone."""
+
+
+def evenly(connection: Any) -> Any:
+    """Have a connection that cannot be made tried again at even intervals: Celery's own grow to half a minute."""
+    connection._ensure_connection = partial(
+        connection._ensure_connection, interval_start=RECONNECT_SECONDS, interval_step=0, interval_max=RECONNECT_SECONDS
+    )
+    return connection
 
 
 def _count(request: Any) -> None:

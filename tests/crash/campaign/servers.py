@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import IO
 
 import psycopg2
 import redis
@@ -28,6 +29,7 @@ class Server:
 
     program: Program
     running: "subprocess.Popen[bytes]"
+    log: IO[bytes]
 
     @property
     def url(self) -> str:
@@ -44,40 +46,41 @@ class Server:
     def look_after(self) -> None:
         """Start it when it does not run; returns when it answers."""
         if self.running.poll() is not None:
-            self.running = start(self.program, subprocess.DEVNULL)
+            self.running = start(self.program, self.log)
             wait_until_ready(self.program, self.running)
 
 
 @contextlib.contextmanager
-def serving(program: Program) -> Iterator[Server]:
-    """Run a server for the length of a block."""
-    server = Server(program, start(program, subprocess.DEVNULL))
-    try:
-        wait_until_ready(program, server.running)
-        yield server
-    finally:
-        stop(program, server.running)
+def serving(program: Program, log: Path) -> Iterator[Server]:
+    """Run a server for the length of a block; what it writes is kept beside its folder, whose disk may be full."""
+    with log.open("ab") as output:
+        server = Server(program, start(program, output), output)
+        try:
+            wait_until_ready(program, server.running)
+            yield server
+        finally:
+            stop(program, server.running)
 
 
 @contextlib.contextmanager
 def postgresql(folder: Path) -> Iterator[Server]:
     """PostgreSQL as it is served by default: what it has committed survives its own sudden end."""
     program = postgresql_service.postgresql(folder)
-    with serving(replace(program, command=(*program.command, *SMALL))) as server:
+    with serving(replace(program, command=(*program.command, *SMALL)), folder.with_suffix(".log")) as server:
         yield server
 
 
 @contextlib.contextmanager
 def redis_server(folder: Path) -> Iterator[Server]:
     """Redis that writes to its file each second."""
-    with serving(redis_service.redis(folder)) as server:
+    with serving(redis_service.redis(folder), folder.with_suffix(".log")) as server:
         yield server
 
 
 @contextlib.contextmanager
 def rabbitmq(folder: Path) -> Iterator[Server]:
     """RabbitMQ."""
-    with serving(rabbitmq_service.rabbitmq(folder)) as server:
+    with serving(rabbitmq_service.rabbitmq(folder), folder.with_suffix(".log")) as server:
         yield server
 
 
