@@ -48,6 +48,10 @@ def world(opened_world: World) -> Iterator[World]:
     world.stub.calls.clear()
     yield replace(world, load=Load(world.installation, world.stub.url), chance=random.Random(4), damage=[])
     (world.installation.folder / "planted").unlink(missing_ok=True)
+    # What sweepers have seen at times that never were goes with them.
+    world.installation.kill("maintenance", "spare")
+    world.installation.revive()
+    world.installation.wait_until_serving()
     # Without the mistake, it mends what it can.
     world.installation.wait(lambda: not models.Checkpoint.objects.exists(), lambda: models.Checkpoint.objects.count())
 
