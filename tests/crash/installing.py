@@ -30,7 +30,8 @@ def installed(folder: Path, database: str, commands: Commands, **more: str) -> I
         **processes.environment(folder),
         "LEMLINE_ACTIVITIES": "tests.crash.plug",
         "LEMLINE_EXECUTION_LEASE": f"{LEASE_SECONDS}s",
-        "LEMLINE_EXECUTION_POOLS_IO_MAX_SIZE": "8",
+        "LEMLINE_EXECUTION_POOLS_COMPUTE_MAX_SIZE": "16",
+        "LEMLINE_EXECUTION_POOLS_IO_MAX_SIZE": "16",
         "LEMLINE_DEV_API_KEY": KEY,
         **more,
     }
