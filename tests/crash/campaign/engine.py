@@ -171,14 +171,12 @@ class Campaign:
 
     def _await_recovery(self) -> None:
         """Wait until all that was disturbed has moved on, or was given up."""
-        recoveries = [trial.recovery for trial in self._pending if trial.recovery]
         self._world.installation.wait(
-            lambda: False not in {recovery.is_over() for recovery in recoveries},
+            lambda: False not in {trial.is_over() for trial in self._pending},
             lambda: [trial.fault for trial in self._pending if trial.recovery and trial.recovery.waiting],
             GIVE_UP_SECONDS,
         )
         for trial in self._pending:
-            trial.lift()
             trial.is_alone = len(self._pending) == 1
             if trial.recovery and trial.recovery.is_given_up():
                 self._note(f"{trial.fault}: the sweeper passed over {sorted(trial.recovery.waiting)} again and again")
@@ -204,8 +202,11 @@ class Campaign:
         world = self._world
         for wrong in [*world.damage, *world.load.refusals]:
             self._note(wrong)
-        claims = world.installation.claims()
-        portraits = invariants.portray(world.load.started, world.stub.calls, claims)
+        # Calls first: a claim comes before its call.
+        calls, claims = list(world.stub.calls), world.installation.claims()
+        portraits = invariants.portray(world.load.started, calls, claims)
+        if self._is_damaged():
+            portraits = {name: portrait for name, portrait in portraits.items() if portrait.has_ended()}
         for wrong in invariants.damage(portraits, undisturbed, self._disturbed):
             self._note(wrong)
         if self._is_damaged():

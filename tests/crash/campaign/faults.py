@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
@@ -66,10 +67,17 @@ class Trial:
     hit: str | None = None
     recovery: Recovery | None = None
     lift: Callable[[], object] = lambda: None
-    """Ends what lasts until all has recovered."""
+    """Ends what lasts until all has recovered; doing so again does no harm."""
 
     is_alone: bool = False
     """Whether nothing else happened until all had recovered."""
+
+    def is_over(self) -> bool:
+        """Return whether all has moved on or was given up; then what lasted so long ends, for others to move on."""
+        if self.recovery is not None and not self.recovery.is_over():
+            return False
+        self.lift()
+        return True
 
     def has_recovered(self) -> bool:
         """Return whether all that was disturbed has moved on."""
@@ -136,8 +144,9 @@ def stop_between_lines(trial: Trial) -> str | None:
     for role in CALLERS:
         world.installation.arm(place, role, instance, number=signal.SIGSTOP)
     world.load.start("double", name, instance=instance)
-    _meets_one(world)
-    stopped = [role for role in CALLERS if world.installation.is_stopped(role)]
+    stopped = _meets_one(world)
+    for role in stopped:
+        world.installation.wait(partial(world.installation.is_stopped, role))
     trial.mark()
     if stopped and place in UNCOMMITTED and not world.broker.knows(instance):
         world.damage.append(f"double {instance}: acknowledged before its outcome was committed (at `{place}`)")
@@ -253,17 +262,17 @@ def lose_on_idle_queue(trial: Trial) -> str | None:
 
 def _start_some(world: World) -> None:
     """See to it that something goes on, whatever the load is doing."""
-    for _ in range(4):
-        world.load.start("double", f"double-{uuid4()}")
+    for kind in ("double", "double", "double", "timer", "timer"):
+        world.load.start(kind, f"{kind}-{uuid4()}")
 
 
-def _meets_one(world: World) -> bool:
-    """Wait until one of the callers has reached the place where all of them were awaited."""
+def _meets_one(world: World) -> list[str]:
+    """Wait until one of the callers has reached the place where all of them were awaited; which it was."""
     with suppress(AssertionError):
         world.installation.wait(lambda: len(world.installation.armed()) < len(CALLERS), seconds=REACHED_SECONDS)
-    happened = len(world.installation.armed()) < len(CALLERS)
+    waiting = {name.partition(".")[0] for name in world.installation.armed()}
     world.installation.disarm()
-    return happened
+    return [role for role in CALLERS if role not in waiting]
 
 
 def _happens(world: World) -> bool:

@@ -48,6 +48,9 @@ class Portrait:
     last_ring: int = 0
     life: Window = (0.0, 0.0)
 
+    def has_ended(self) -> bool:
+        return self.life[1] < float("inf")
+
     def lasting(self) -> Mapping[str, object]:
         """Return what no disturbance may change."""
         return {

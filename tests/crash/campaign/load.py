@@ -64,7 +64,8 @@ SHARES = {"series": 6, "long": 4, "nap": 3, "child": 3, "fork": 3, "script": 1}
 
 TARGETS: Mapping[str, Sequence[Task]] = {
     "single": [{"work": visit(at("work"))}],
-    "double": [{"first": visit(at("first"))}, {"second": visit(at("second"))}],
+    "double": [{"first": visit(at("first"))}, {"second": post(at("second"))}],
+    "timer": [{"nap": _nap(100)}, {"after": visit(at("after"))}],
     "beside": [{"both": {"fork": {"branches": [
         {"slow": visit(at("slow"))},
         {"lost": {"do": [{"first": visit(at("first"))}, {"second": post(at("second"))}]}},
