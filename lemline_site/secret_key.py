@@ -1,8 +1,9 @@
 """The key that signs sessions and marks of secrets, for those who did not set one."""
 
+import contextlib
 import os
 import secrets
-import threading
+import tempfile
 from pathlib import Path
 
 
@@ -20,13 +21,9 @@ def kept(path: Path, new: str) -> str:
 
 
 def _write_once(path: Path, text: str) -> None:
-    """Write whole or not at all; whoever is second keeps what the first wrote."""
-    draft = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}")
-    draft.write_text(text, "ascii")
-    draft.chmod(0o600)
-    try:
-        os.link(draft, path)
-    except FileExistsError:
-        pass
-    finally:
-        draft.unlink()
+    """Write whole or not at all; whoever is second, process or thread, keeps what the first wrote."""
+    with tempfile.NamedTemporaryFile("w", encoding="ascii", dir=path.parent, prefix=f"{path.name}.") as draft:
+        draft.write(text)
+        draft.flush()
+        with contextlib.suppress(FileExistsError):
+            os.link(draft.name, path)
