@@ -118,6 +118,31 @@ def test_a_job_that_stands_in_a_long_queue_is_never_rung_again(field: Field) -> 
     assert rung == []
 
 
+def test_a_job_that_is_rung_while_the_sweeper_walks_is_not_taken_for_one_of_before(
+    field: Field, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    earlier, later = field.runtime.start(), list[str]()
+    field.runtime.bells.waiting = {QUEUE: 5}
+    field.sweep(earlier)
+    field.report(taken=field.runtime.now)
+    field.sweep(earlier)
+    field.pass_time()
+    read = field.runtime.records.open_work
+
+    def start_and_read(limit: int, after: str, *, early: bool = False) -> object:
+        if not later:
+            later.append(field.runtime.start())
+            models.Checkpoint.objects.update(leased_until=field.runtime.now - LEASE)
+        return read(limit, after, early=early)
+
+    monkeypatch.setattr(field.runtime.records, "open_work", start_and_read)
+
+    field.sweep(earlier)
+
+    rung = [(each.instance_id, each.command.ring) for each in field.runtime.bells.rung]
+    assert [ring for instance, ring in rung if instance == later[0]] == [1]
+
+
 def test_a_job_that_its_queue_has_moved_past_is_rung_again_after_two_thirds_of_a_lease(field: Field) -> None:
     instance = field.runtime.start()
     long_ago(instance)

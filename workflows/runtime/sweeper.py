@@ -94,7 +94,10 @@ class Sweeper:
         self._lease = timedelta(seconds=lease_seconds)
         self._deaths_limit = deaths_limit
         self._frontier = Frontier()
-        self._watch = ClockWatch(self._lease / 6)
+        self._tolerance = self._lease / 6
+        """Clocks that differ by less are one."""
+
+        self._watch = ClockWatch(self._tolerance)
         self._set_at: datetime | None = None
         """When the database's clock was set last, by what it says since; or when this began."""
 
@@ -229,7 +232,8 @@ class Sweeper:
             return
         queue = self._queues.queue_of(command, row.priority)
         seen_before = min(now - self._lease * 2 / 3, self._reported_at - self._lease / 3)
-        stamp = command.rung_at if command.rung_at <= now else self._set_at or now
+        # What was rung since this look began is no older than it says; one from later yet knew another clock.
+        stamp = command.rung_at if command.rung_at <= self._clock.now() + self._tolerance else self._set_at or now
         if self._frontier.passed(queue, stamp, seen_before):
             hold = (row.instance_id, wait_id, wait.ring)
             log.info("ring.lost", extra=dict(zip(("instance_id", "wait", "ring"), hold, strict=True), queue=queue))
