@@ -7,6 +7,7 @@ from typing import Any
 
 from kombu.transport import redis
 
+from workers.ledger import Ledger
 from workers.turns import Turns
 
 GLANCE_SECONDS = 0.001
@@ -16,6 +17,8 @@ GLANCE_SECONDS = 0.001
 class Channel(redis.Channel):
     """A channel that may take jobs."""
 
+    QoS = Ledger
+    qos: Ledger
     connection_errors: tuple[type[Exception], ...]
     _in_poll: Any
     _queue_cycle: Any
@@ -28,7 +31,7 @@ class Channel(redis.Channel):
 
     def _create_client(self, asynchronous: bool = False) -> Any:
         """Return a client of the channel's connections: the same one for all that is sent. Kombu makes one for each
-        acknowledgement, each entry in its books and each event, and making it costs more than what it is for.
+        event and each look at its books, and making it costs more than what it is for.
         """
         if asynchronous:
             return super()._create_client(asynchronous=True)  # type: ignore[misc]  # not in the stubs

@@ -81,10 +81,14 @@ class Taking(bootsteps.StartStopStep):
         hub.on_tick.add(self.tick)
 
     def tick(self) -> None:
-        """Take what may be taken; without room, look again soon for what is more urgent."""
+        """Take what may be taken, and note what was acknowledged; without room, look again soon for what is more
+        urgent.
+        """
         consumer = self._consumer.task_consumer
         if isinstance(consumer, PullingConsumer):
             consumer.pull()
+        elif consumer is not None:
+            consumer.channel.qos.settle()
         if not self._will_look and any(turns.looks_again for turns in _turns):
             self._will_look = True
             self._hub.call_later(LOOK_SECONDS, self._look)

@@ -54,6 +54,7 @@ class Turns:
 
         self._is_closed = False
         self._on_room: Callable[[], object] = lambda: None
+        self._wants_room = False
         self._look_at = 0.0
         self._coming: dict[str, tuple[int, int]] = {}
         """Messages that were taken and not opened yet: level, and activities at most."""
@@ -65,7 +66,10 @@ class Turns:
         """
         if self._is_closed:
             return (), False
+        # In this order: room that comes between the two is either seen or told.
+        self._wants_room = True
         if self._has_room():
+            self._wants_room = False
             return [queue for level in self._order() for queue in self._queues[level]], True
         now, bound = time.monotonic(), self._waiting_level()
         if bound is None or now < self._look_at:
@@ -74,8 +78,9 @@ class Turns:
         return [queue for level in range(1, bound) for queue in self._queues[level]], False
 
     def on_room(self, call: Callable[[], object]) -> None:
-        """Have something called, from any thread, when there is room again."""
-        self._on_room = self._slots.on_free = call
+        """Have something called, from any thread, when there is room again for whoever asked and found none."""
+        self._on_room = call
+        self._slots.on_free = self._tell_room
 
     def close(self) -> None:
         """Ask no more."""
@@ -105,6 +110,11 @@ class Turns:
     def open(self, job: str) -> None:
         """Note that what is wanted of a message is known, or that nothing is. From any thread, any number of times."""
         if self._coming.pop(job, None) and self._slots.room > 0:
+            self._tell_room()
+
+    def _tell_room(self) -> None:
+        if self._wants_room:
+            self._wants_room = False
             self._on_room()
 
     @property

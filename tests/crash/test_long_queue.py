@@ -13,6 +13,7 @@ from django.utils import timezone
 from tests.crash.conftest import Open
 from tests.crash.harness import LEASE_SECONDS, SERVED, Installation
 from tests.crash.stub import Stub
+from workers.message import decode
 from workflows import models
 
 JOBS = 20_000
@@ -65,4 +66,4 @@ def _every_one_was_looked_at(until) -> bool:
 def _instances(messages) -> list[str]:
     """Return the instance of each message."""
     texts = (json.loads(base64.b64decode(json.loads(message)["body"]))[0][0] for message in messages)
-    return [item[0] for text in texts for item in json.loads(text)[3]]
+    return [item.instance_id for text in texts for item in decode(text).items]

@@ -1,5 +1,6 @@
 """What travels to a pool, and what Flower shows of it."""
 
+import base64
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -56,7 +57,13 @@ def test_large_arguments_stay_behind():
 @pytest.mark.parametrize("text", ["", "{}", "[]", '["p",1]', "null"])
 def test_what_is_no_message_is_refused(text: str):
     with pytest.raises(msgspec.DecodeError):
-        decode(text)
+        decode(base64.b64encode(text.encode()).decode())
+
+
+def test_a_message_holds_nothing_that_json_escapes():
+    text = encode(message_of("compute", 2, [delivery(1, {"quoted": 'say "no"', "path": "a\\b"})]))
+
+    assert jsontext.encode(text) == f'"{text}"'.encode()
 
 
 def test_flower_shows_definition_task_and_instance_and_no_data():

@@ -110,3 +110,19 @@ def test_a_process_that_stops_asks_no_more():
     line.turns.close()
 
     assert line.turns.ask() == ((), False)
+
+
+def test_room_is_told_of_to_whoever_asked_and_found_none_and_only_once():
+    line, told = Line("io"), list[str]()
+    line.turns.on_room(lambda: told.append("room"))
+    line.turns.ask()
+
+    line.turns.take("job", "io.3", 2)
+    line.turns.open("job")
+    assert told == []
+
+    line.turns.take("job", "io.3", 2)
+    line.turns.ask()
+    line.turns.open("job")
+    line.slots.leave()
+    assert told == ["room"]

@@ -52,8 +52,11 @@ PATIENCE_SECONDS = 2.0
 """How long a door waits for a commit before it says that the database is away."""
 
 FIRST_LOOK_SECONDS = 0.002
+LOOK_SHARE = 0.1
 LAST_LOOK_SECONDS = 0.025
-"""Who waits for an end that another process commits looks this often: soon at first, then less."""
+"""Who waits for an end that another process commits looks after a share of the time that has gone by, but neither
+sooner nor later than this.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,16 +189,15 @@ def get_instance(instance_id: UUID | str, *, actor: Actor, wait_seconds: float =
 
 
 def _await_end(instance_id: str, seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    pause = FIRST_LOOK_SECONDS
+    began = time.monotonic()
     with current().endings.expecting(instance_id) as ended:
         while True:
             if models.Instance.objects.filter(pk=instance_id, ended_at__isnull=False).exists():
                 return
-            left = deadline - time.monotonic()
-            if left <= 0 or ended.wait(min(pause, left)):
+            gone = time.monotonic() - began
+            pause = min(max(FIRST_LOOK_SECONDS, gone * LOOK_SHARE), LAST_LOOK_SECONDS)
+            if gone >= seconds or ended.wait(min(pause, seconds - gone)):
                 return
-            pause = min(pause * 1.5, LAST_LOOK_SECONDS)
 
 
 def list_instances(wanted: InstanceFilter, *, actor: Actor, limit: int, cursor: str | None) -> Page[InstanceView]:
