@@ -83,6 +83,11 @@ class Trial:
         """Return whether all that was disturbed has moved on."""
         return self.recovery is not None and not self.recovery.waiting
 
+    def has_moved_on(self, instance: str) -> None:
+        """Wait no longer for one that was seen to go on: its next step may be held up until the others have."""
+        if self.recovery is not None:
+            self.recovery.waiting.pop(instance, None)
+
     def mark(self) -> None:
         """From here on counts how long it takes until all that is open now has moved on."""
         [steps] = wait_until(lambda: None if (found := open_steps()) is None else [found])
@@ -153,6 +158,7 @@ def stop_between_lines(trial: Trial) -> str | None:
     _pause(world, LEASE_SECONDS + 0.5, LEASE_SECONDS + 2)
     with suppress(AssertionError):
         world.installation.wait(lambda: world.stub.count(f"/{name}/second"), seconds=REACHED_SECONDS)
+        trial.has_moved_on(instance)
     for role in stopped:
         world.installation.send_all(role, signal.SIGCONT)
     return f"{', '.join(stopped)} at `{place}`" if stopped else None
