@@ -1,6 +1,5 @@
 """Twenty thousand jobs stand in one queue, and one worker is slow: nobody takes them for lost."""
 
-import base64
 import json
 import threading
 from collections.abc import Iterator
@@ -10,10 +9,10 @@ import pytest
 import redis
 from django.utils import timezone
 
+from tests.crash.campaign.mail import instances_of
 from tests.crash.conftest import Open
 from tests.crash.harness import LEASE_SECONDS, SERVED, Installation
 from tests.crash.stub import Stub
-from workers.message import decode
 from workflows import models
 
 JOBS = 20_000
@@ -44,8 +43,9 @@ def test_what_stands_in_a_long_queue_is_never_rung_for_twice(
     slow.wait(lambda: _every_one_was_looked_at(until), lambda: stub.counts("/"))
     slow.kill("compute", "maintenance")
     with redis.Redis.from_url(redis_urls[0]) as broker:
-        waiting = _instances(broker.lrange(QUEUE, 0, -1))
-        taken = _instances(json.dumps(json.loads(each)[0]) for each in broker.hvals("lemline:unacked"))
+        messages = [json.loads(each) for each in broker.lrange(QUEUE, 0, -1)]
+        entries = [json.loads(each)[0] for each in broker.hvals("lemline:unacked")]
+    waiting, taken = ([name for each in part for name in instances_of(each)] for part in (messages, entries))
 
     ended = set(map(str, models.Instance.objects.filter(status="completed").values_list("pk", flat=True)))
     assert 1 < len(ended) < JOBS / 2
@@ -61,9 +61,3 @@ def _every_one_was_looked_at(until) -> bool:
     threading.Event().wait(0.3)
     # It says when it will look next, a third of a lease ahead.
     return not models.Checkpoint.objects.filter(leased_until__lt=until + timedelta(seconds=LEASE_SECONDS / 3)).exists()
-
-
-def _instances(messages) -> list[str]:
-    """Return the instance of each message."""
-    texts = (json.loads(base64.b64decode(json.loads(message)["body"]))[0][0] for message in messages)
-    return [item.instance_id for text in texts for item in decode(text).items]

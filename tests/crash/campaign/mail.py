@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import redis
 from kombu import Connection
 
+from workers.message import decode
 from workers.routing import Routing
 
 LEVELS = 5
@@ -77,7 +78,7 @@ class RedisBroker:
     def knows(self, instance: str) -> bool:
         taken = [json.loads(value)[0] for value in self._redis.hvals(f"{self._namespace}:unacked")]
         waiting = [json.loads(value) for name in self._lists for value in self._redis.lrange(name, 0, -1)]
-        return any(instance.encode() in base64.b64decode(message["body"]) for message in [*taken, *waiting])
+        return any(instance in instances_of(message) for message in [*taken, *waiting])
 
 
 class RabbitBroker:
@@ -125,6 +126,12 @@ class RabbitBroker:
 
     def knows(self, instance: str) -> bool:
         return True
+
+
+def instances_of(message: Mapping[str, Any]) -> list[str]:
+    """Return the instance of each activity in a message, as kombu stores it in Redis."""
+    [[text], _, _] = json.loads(base64.b64decode(message["body"]))
+    return [item.instance_id for item in decode(text).items]
 
 
 def _keep(stolen: list[Any], queue: str, message: Any) -> None:
