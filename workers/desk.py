@@ -1,6 +1,5 @@
 """Where a worker process handles messages: which activities are still wanted, running them, telling the stepper."""
 
-import inspect
 import logging
 import threading
 import time
@@ -15,18 +14,19 @@ from django.conf import settings
 from workers.activities import ActivityCall, ActivityResult, Limits, close
 from workers.activities.calls import problem_of
 from workers.claims import Claims
+from workers.continuation import Continuation
 from workers.crew import Crew
 from workers.dispatcher import CeleryWorkers
 from workers.errand import Bundle, Errand
 from workers.limits import limits
 from workers.loop import Loop
-from workers.message import Item, Message
+from workers.message import Item, Message, item_of
 from workers.quarantine import DiedError, Quarantine, Trial
 from workers.slots import Slots
 from workflows.engine import Glance, facts, glance_at
 from workflows.engine.commands import RunActivity
 from workflows.runtime.cluster import Held, Hold
-from workflows.runtime.ports import DispatchError, Outcome
+from workflows.runtime.ports import Delivery, DispatchError, Outcome
 from workflows.runtime.process import Process
 from workflows.runtime.records import ContentionError, UnreachableError
 from workflows.runtime.secrets import reading
@@ -60,6 +60,7 @@ class Desk:
         """Where functions that are coroutines run: one that blocks holds up its like, and no call."""
 
         self._crew = Crew(max_size, self.slots)
+        self._continuation = Continuation(settings.LEMLINE.execution, process.presence.roles, self.slots)
         self._fresh_seconds = settings.LEMLINE.execution.lease.total_seconds() / 2
         self._errands: dict[Hold, Errand] = {}
         self._lock = threading.Lock()
@@ -81,16 +82,18 @@ class Desk:
 
     def _try(self, message: Message) -> None:
         """Handle the message of a suspect, which has a place of its own to run in and takes none of the others'."""
-        errands = self._reserved(self._wanted(message.items), Bundle(message, time.monotonic()))
+        bundle = Bundle(message, time.monotonic())
+        bundle.batch = self._crew.batch([], message.level)
+        errands = self._reserved(self._wanted(message.items), bundle)
         self.opened()
         for errand in errands:
             trial = Trial(self._quarantine, self._presence.id, errand)
             try:
                 errand.work()
-                errand.bundle.done.wait()
+                bundle.batch.wait_for_more()
             finally:
                 trial.end()
-            if errand.bundle.returned and not errand.bundle.is_passed_on:
+            if bundle.returned and not bundle.is_passed_on:
                 raise HandedBackError
 
     def _handle(self, message: Message) -> None:
@@ -99,7 +102,7 @@ class Desk:
         if not errands:
             return
         self.slots.expect(message.level, len(errands))
-        self._run(errands, message.level)
+        self._run(errands, bundle, message.level)
         if bundle.returned and not bundle.is_passed_on:
             raise HandedBackError
 
@@ -154,21 +157,24 @@ class Desk:
             errand.cancelled.set()
         return True
 
-    def _run(self, errands: Sequence[Errand], level: int) -> None:
+    def _run(self, errands: Sequence[Errand], bundle: Bundle, level: int) -> None:
         waiting: dict[Loop, list[Callable[[], Coroutine[Any, Any, None]]]] = defaultdict(list)
         working: list[Callable[[], None]] = []
         for errand in errands:
-            if inspect.iscoroutinefunction(getattr(errand.activity, "run", None)):
+            if errand.is_waiting:
                 waiting[self._loop_of(errand)].append(errand.wait)
             else:
                 working.append(errand.work)
+        bundle.batch = batch = self._crew.batch(working, level)
         self.slots.announce(sum(map(len, waiting.values())) + bool(working))
         self.opened()
         for loop, works in waiting.items():
             loop.start_all(works, level)
         if working:
-            self._crew.run(working, level)
-        errands[0].bundle.done.wait()
+            self._crew.run(batch)
+        while batch.wait_for_more():
+            self.slots.announce(1)
+            self._crew.run(batch)
 
     def _loop_of(self, errand: Errand) -> Loop:
         if errand.command.kind != "function":
@@ -180,7 +186,7 @@ class Desk:
 
     def is_stale(self, errand: Errand) -> bool:
         """Return whether it was read so long ago that this process, had it slept since, may count as dead by now."""
-        return time.monotonic() - errand.bundle.read_at > self._fresh_seconds
+        return time.monotonic() - errand.read_at > self._fresh_seconds
 
     def still_wants(self, errand: Errand) -> bool:
         """Read again whether it is wanted."""
@@ -208,7 +214,28 @@ class Desk:
             self._forget(errand)
             errand.bundle.count_down()
 
-        self._process.stepper.submit(errand.item.instance_id, self._fact(errand, result), settled)
+        # What was told to stop may hold its thread for long, and after a suspect its neighbours wait.
+        keeper = None if errand.cancelled.is_set() or errand.item.suspect or not self._continuation.is_on else errand
+        self._process.stepper.submit(errand.item.instance_id, self._fact(errand, result), settled, keeper)
+
+    def keeps(self, errand: Errand, delivery: Delivery) -> bool:
+        """Return whether to go on here with what an outcome makes ready."""
+        return not self.is_closing and self._continuation.allows(errand, delivery)
+
+    def go_on(self, errand: Errand, delivery: Delivery) -> None:
+        """Begin that, now that it is committed: held from the commit on, and not claimed, since nobody was rung for it.
+        It was known to be wanted when the commit said so.
+        """
+        bundle, level = errand.bundle, errand.bundle.message.level
+        further = Errand(self, bundle, item_of(delivery), delivery.command, errand.turn + 1, errand.kept_at)
+        bundle.expect_one_more()
+        self._hold(further, delivery.command.rung_at)
+        self.slots.expect(level, 1)
+        if further.is_waiting:
+            self.slots.announce(1)
+            self._loop_of(further).start_all([further.wait], level)
+        else:
+            self._crew.add(bundle.batch, further.work)
 
     def _fact(self, errand: Errand, result: ActivityResult | BaseException) -> facts.Fact:
         """Return what the engine is told."""
@@ -229,7 +256,15 @@ class Desk:
     def release(self, errand: Errand) -> None:
         """Hold an activity no longer; another process may begin it at once."""
         self._forget(errand)
-        self._claims.release([errand.hold])
+        if errand.turn:
+            self._ring_for(errand)
+        else:
+            self._claims.release([errand.hold])
+
+    def _ring_for(self, errand: Errand) -> None:
+        """Hand back what was gone on with: no message brought it, so it needs a ring of its own."""
+        lost = facts.ActivityLost(at=self._process.clock.now(), wait_id=errand.item.wait_id, ring=errand.item.ring)
+        self._process.stepper.submit(errand.item.instance_id, lost)
 
     def _forget(self, errand: Errand) -> None:
         self._presence.held.pop(errand.hold, None)
@@ -240,7 +275,12 @@ class Desk:
         self.is_closing = True
         left: dict[Bundle, list[Errand]] = defaultdict(list)
         for errand in list(self._errands.values()):
-            if errand.withdraw():
+            if not errand.withdraw():
+                continue
+            if errand.turn:
+                self.release(errand)
+                errand.bundle.count_down()
+            else:
                 left[errand.bundle].append(errand)
         for bundle, errands in left.items():
             self._claims.release([errand.hold for errand in errands])

@@ -100,6 +100,7 @@ class Embedded:
     def __init__(self) -> None:
         functions.load(settings.LEMLINE.activities)
         self.process: Process = runtime.begin(self._connect, roles=",".join(ACTIVITY_POOLS))
+        self.process.presence.is_alone = True
         self._workers.desk = Desk(self.process, self._workers.claims, settings.LEMLINE.execution.pools.http.max_size)
         lease = settings.LEMLINE.execution.lease.total_seconds()
         process = self.process

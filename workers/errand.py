@@ -1,18 +1,22 @@
 """An errand: one activity of a message, from its reservation until its outcome is committed or it is handed back."""
 
 import asyncio
+import inspect
 import logging
 import threading
+import time
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Protocol
 
 from workers.activities import ActivityCall, ActivityResult, Cancellation, find_activity, functions
 from workers.activities.calls import failure
+from workers.crew import Batch
 from workers.loop import Loop
 from workers.message import Item, Message
 from workflows.engine.commands import RunActivity
 from workflows.runtime.cluster import Hold
+from workflows.runtime.ports import Delivery
 
 log = logging.getLogger("lemline.desk")
 
@@ -49,9 +53,17 @@ class Home(Protocol):
         """Hold it no longer."""
         ...
 
+    def keeps(self, errand: "Errand", delivery: Delivery) -> bool:
+        """Return whether to go on here with what an outcome makes ready."""
+        ...
+
+    def go_on(self, errand: "Errand", delivery: Delivery) -> None:
+        """Begin that, now that it is committed."""
+        ...
+
 
 class Bundle:
-    """The errands of one message: counts down to the last commit."""
+    """The errands of one message, and those that go on from them: counts down to the last commit."""
 
     def __init__(self, message: Message, read_at: float) -> None:
         self._left = 0
@@ -60,7 +72,9 @@ class Bundle:
         """Monotonic time before it was read what of the message is wanted."""
 
         self._lock = threading.Lock()
-        self.done = threading.Event()
+        self.batch: Batch
+        """Its functions. Set before any errand begins; over when all are done."""
+
         self.is_passed_on = False
         """Whether somebody else was told of it already."""
 
@@ -71,22 +85,43 @@ class Bundle:
         """Say how many there are, before any of them begins."""
         self._left = count
 
+    def expect_one_more(self) -> None:
+        """Note that one goes on, before it counts as ended."""
+        with self._lock:
+            self._left += 1
+
     def count_down(self, *, returned: bool = False) -> None:
         """Note the end of one."""
         with self._lock:
             self._left -= 1
             self.returned += returned
             if not self._left:
-                self.done.set()
+                self.batch.end()
 
 
 class Errand:
-    """One activity. Held by its process from its reservation on, also while it waits for its turn."""
+    """One activity. Held by its process from its reservation on, also while it waits for its turn.
 
-    __slots__ = ("_begun", "_ended", "_home", "activity", "begun_at", "bundle", "cancelled", "command", "hold", "item")
+    Args:
+        turn: How many of its instance were run here in a row before it. From 1 on no message brought it: the commit
+            that wants it recorded that this process holds it.
+        read_at: Monotonic time at which it was known to be wanted.
+    """
 
-    def __init__(self, home: Home, bundle: Bundle, item: Item, command: RunActivity) -> None:
+    __slots__ = (
+        "_begun", "_ended", "_home", "activity", "begun_at", "bundle", "cancelled", "command", "hold", "item",
+        "kept_at", "read_at", "turn",
+    )  # fmt: skip
+
+    def __init__(
+        self, home: Home, bundle: Bundle, item: Item, command: RunActivity, turn: int = 0, read_at: float | None = None
+    ) -> None:
         self._home = home
+        self.turn = turn
+        self.read_at = bundle.read_at if read_at is None else read_at
+        self.kept_at = 0.0
+        """Monotonic time before the commit that has it go on."""
+
         self._begun = False
         self._ended = False
         self.bundle = bundle
@@ -129,6 +164,11 @@ class Errand:
             result = error
         self._end(result)
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether it is run by `wait`, not by `work`."""
+        return inspect.iscoroutinefunction(getattr(self.activity, "run", None))
+
     def abandon(self) -> None:
         """Give it up: nobody waits for it any more, or somebody else will run it."""
         self._end(failure("runtime", "stopped", answered=False))
@@ -140,6 +180,15 @@ class Errand:
                 return False
             self._ended = True
             return True
+
+    def keeps(self, delivery: Delivery) -> bool:
+        """Return whether to go on here with what its outcome makes ready."""
+        self.kept_at = time.monotonic()
+        return self._home.keeps(self, delivery)
+
+    def go_on(self, delivery: Delivery) -> None:
+        """Begin that, now that it is committed."""
+        self._home.go_on(self, delivery)
 
     def _begins(self) -> bool:
         """Return whether it may begin; from here on it cannot be withdrawn."""
@@ -184,7 +233,7 @@ class Errand:
         stopped = self.cancelled.is_set() and not isinstance(result, ActivityResult)
         if stopped and (self._home.is_closing or self.begun_at is None):
             self._home.release(self)
-            self.bundle.count_down(returned=self._home.is_closing)
+            self.bundle.count_down(returned=self._home.is_closing and not self.turn)
         else:
             self._home.tell(self, result)
 

@@ -68,7 +68,7 @@ _decoder = msgspec.json.Decoder(Message)
 def message_of(pool: str, level: int, deliveries: Sequence[Delivery]) -> Message:
     """Return the message that rings for these."""
     stamp = max(delivery.command.rung_at for delivery in deliveries)
-    return Message(pool, level, stamp, [_item(delivery) for delivery in deliveries])
+    return Message(pool, level, stamp, [item_of(delivery) for delivery in deliveries])
 
 
 def encode(message: Message) -> str:
@@ -81,7 +81,8 @@ def decode(text: str) -> Message:
     return _decoder.decode(base64.b64decode(text))
 
 
-def _item(delivery: Delivery) -> Item:
+def item_of(delivery: Delivery) -> Item:
+    """Return the activity as it travels."""
     command = delivery.command
     request = msgspec.Raw(delivery.request) if len(delivery.request) <= CARRIED_BYTES else _TOO_LARGE
     return Item(

@@ -157,8 +157,32 @@ class Prioritization:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Slice:
+    """How long a worker goes on where it stands before others get their turn, with `continuation=auto`."""
+
+    tasks: int = 50
+    """Activities of one instance in a row."""
+
+    http: timedelta = timedelta(seconds=1)
+    """Since the message was begun, for a next activity of this pool: what waits for others holds no core."""
+
+    compute: timedelta = timedelta(milliseconds=50)
+    """The same: short, since others wait for the core."""
+
+    io: timedelta = timedelta(seconds=1)
+    """The same."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Execution:
     """How instances are carried forward."""
+
+    continuation: Literal["off", "auto"] = "off"
+    """`auto`: an activity whose pool this worker serves is begun where the one before it ended, after its commit and
+    without a message, unless something more urgent waits. Quicker for single instances; `off` spreads the work of
+    an instance over all workers, each activity a job of its own."""
+
+    slice: Slice = field(default_factory=Slice)
 
     lease: timedelta = timedelta(seconds=30)
     """How long a process may be silent before its work is given to others. Processes are heard of every third of it."""

@@ -150,6 +150,7 @@ before(Desk, "tell", "ended", lambda errand, *_: [errand.item.instance_id])
 for records in (PostgresRecords, SqliteRecords):
     before(records, "save", "saving", _of_changes)
     after(records, "save", "committed", _of_changes)
+before(Desk, "go_on", "kept", lambda _, delivery: [delivery.instance_id])
 before(CeleryWorkers, "dispatch", "ringing", _of_deliveries)
 after(CeleryWorkers, "dispatch", "published", _of_deliveries)
 after(Desk, "handle", "settled", _of_message)

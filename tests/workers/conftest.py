@@ -23,8 +23,8 @@ def new_office(sqlite: str, registry: None) -> Iterator[Callable[..., Office]]:
     """Make one more process that runs activities; its stepper runs."""
     made: list[Office] = []
 
-    def make(max_size: int = 8) -> Office:
-        made.append(Office(Runtime(), max_size))
+    def make(max_size: int = 8, **more: str) -> Office:
+        made.append(Office(Runtime(), max_size, **more))
         return made[-1]
 
     yield make

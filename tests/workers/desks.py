@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from threading import Event, Thread
 from typing import Any
 
+import msgspec
 from django.db import connections
 
 from tests.runtimes import DEADLINE_SECONDS, Runtime, define
@@ -46,11 +47,18 @@ class Delivered:
         return isinstance(self.error, HandedBackError)
 
 
+def suspected(delivery: Delivery) -> Delivery:
+    """Return it as it is rung for once processes died with it in hand."""
+    command = msgspec.structs.replace(delivery.command, suspect=True)
+    return msgspec.structs.replace(delivery, command=command, request=msgspec.json.encode(command))
+
+
 class Office:
     """A runtime with a desk."""
 
-    def __init__(self, runtime: Runtime, max_size: int = 8) -> None:
+    def __init__(self, runtime: Runtime, max_size: int = 8, roles: str = "http,compute,io") -> None:
         self.runtime = runtime
+        runtime.process.presence.roles = roles
         self.desk = Desk(runtime.process, LocalClaims(runtime.process.presence), max_size)
         runtime.stepper.start()
 

@@ -16,7 +16,8 @@ def crew_of(helpers: int) -> Crew:
 def test_quick_functions_are_run_in_order_by_the_thread_that_asked():
     ran: list[tuple[int, str]] = []
 
-    crew_of(4).run([lambda n=n: ran.append((n, threading.current_thread().name)) for n in range(50)], 3)
+    crew = crew_of(4)
+    crew.run(crew.batch([lambda n=n: ran.append((n, threading.current_thread().name)) for n in range(50)], 3))
 
     assert ran == [(n, threading.current_thread().name) for n in range(50)]
 
@@ -31,7 +32,8 @@ def test_each_function_is_run_once_however_many_help():
         ran.append(n)
         done.release()
 
-    crew_of(8).run([lambda n=n: work(n) for n in range(40)], 3)
+    crew = crew_of(8)
+    crew.run(crew.batch([lambda n=n: work(n) for n in range(40)], 3))
     for _ in range(40):
         assert done.acquire(timeout=DEADLINE_SECONDS)
 
@@ -46,7 +48,7 @@ def test_as_many_functions_as_may_are_blocked_at_once_and_no_more_helpers_are_as
         blocked.release()
         gate.wait(DEADLINE_SECONDS)
 
-    runner = threading.Thread(target=crew.run, args=([work] * 20, 3))
+    runner = threading.Thread(target=crew.run, args=(crew.batch([work] * 20, 3),))
     runner.start()
     for _ in range(4):
         assert blocked.acquire(timeout=DEADLINE_SECONDS)

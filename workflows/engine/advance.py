@@ -131,11 +131,16 @@ def _lost(driver: Driver, fact: ActivityLost) -> bool:
     """
     state = driver.state
     wait = state.waits[fact.wait_id]
-    if wait.kind not in WORK or wait.ring != fact.ring or state.status == "suspended":
+    is_held = fact.wait_id in state.holders
+    if wait.kind not in WORK or wait.ring != fact.ring or (state.status == "suspended" and not is_held):
         return False
     deaths = wait.deaths + (fact.blamed or (fact.suspected and wait.deaths < SUSPECT_FROM))
     wait = msgspec.structs.replace(wait, ring=wait.ring + 1, rung_at=fact.at, deaths=deaths)
     state.waits[fact.wait_id] = wait
+    state.holders = {wait_id: holder for wait_id, holder in state.holders.items() if wait_id != fact.wait_id}
+    if state.status == "suspended":
+        # It goes back to those that are rung once the instance resumes.
+        return True
     if not fact.blamed or deaths < fact.limit:
         driver.ring(fact.wait_id)
     elif wait.frame:

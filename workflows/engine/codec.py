@@ -22,6 +22,10 @@ SCHEMA = 1
 """Number of the stored form, its first member; `decode_state` upgrades older ones."""
 
 
+_NO_HOLDERS = b",{}]"
+"""How a state ends whose last member is empty. It is younger than the schema: without it nothing is stored."""
+
+
 class Glance(msgspec.Struct, array_like=True):
     """What a worker asks of a stored state: the members of `State` up to its waits, as many of them unread as may be.
 
@@ -79,6 +83,8 @@ def encode_state(state: State) -> bytes:
         return known
 
     body = msgspec.json.Encoder(enc_hook=number, decimal_format="number").encode(state)
+    if not state.holders:
+        body = body[: -len(_NO_HOLDERS)] + b"]"
     return b"[%d,[%b],%b]" % (SCHEMA, b",".join(texts), body)
 
 

@@ -57,7 +57,7 @@ class ActivityFailed(Fact, frozen=True, kw_only=True, tag=True):
 
 
 class ActivityLost(Fact, frozen=True, kw_only=True, tag=True):
-    """The sweeper's verdict: nobody holds this ring any more. The engine rings again."""
+    """Nobody holds this ring any more: so the sweeper, or whoever held it, has found. The engine rings again."""
 
     wait_id: str
     ring: int

@@ -193,6 +193,10 @@ class State(msgspec.Struct, array_like=True):
     """Instance that runs this one by `run: workflow`, and its wait."""
 
     parent_wait: str = ""
+    holders: dict[str, str] = {}
+    """Wait to the process that goes on with its activity where it stands: nobody was rung for it. The runtime says so;
+    the stored form leaves it out while it is empty, so it stays the last member.
+    """
 
     @property
     def input(self) -> Json:

@@ -60,6 +60,9 @@ class Presence:
     horizon: Callable[[], datetime] = lambda: datetime.max.replace(tzinfo=UTC)
     """Gives the time since which a process must have been heard of to count as living."""
 
+    is_alone: bool = False
+    """Whether nobody else serves this database: what another process is recorded to hold died with it."""
+
     def take(self, queue: str, stamp: datetime) -> None:
         """Note that a message was taken from a queue."""
         known = self.taken.get(queue)
@@ -77,6 +80,10 @@ class Presence:
         for held in list(self.held.values()):
             held.since += by
         self.taken.clear()
+
+    def is_held(self, holder: str, hold: Hold) -> bool:
+        """Return whether an activity's recorded holder will end it or hand it back. If it dies, the sweeper acts."""
+        return hold in self.held if holder == str(self.id) else not self.is_alone
 
     def long_held(self, before: datetime) -> list[Hold]:
         """Return what has been held since before a time."""

@@ -50,6 +50,18 @@ class Dispatcher(Protocol):
         ...
 
 
+class Keeper(Protocol):
+    """Who tells a fact, and may go on with what it makes ready instead of having a pool rung."""
+
+    def keeps(self, delivery: Delivery) -> bool:
+        """Return whether to hold this activity from the commit on. Asked before it, and again if the commit fails."""
+        ...
+
+    def go_on(self, delivery: Delivery) -> None:
+        """Begin what the commit has recorded as held here. Called in the stepper's thread, and must be quick."""
+        ...
+
+
 class Queues(Protocol):
     """What the sweeper asks about the queues."""
 

@@ -19,6 +19,7 @@ from workflows.runtime.consequences import Consequences
 from workflows.runtime.definitions import Definitions
 from workflows.runtime.endings import Endings
 from workflows.runtime.history_policy import HistoryPolicy
+from workflows.runtime.holding import Holding
 from workflows.runtime.jq_sandbox import open_sandbox
 from workflows.runtime.ports import Secrets, Workers
 from workflows.runtime.postgres import PostgresRecords
@@ -64,7 +65,7 @@ class Process:
             history=HistoryPolicy(config.history.level, config.history.max_value),
             look_seconds=config.execution.lease.total_seconds() / 3,
         )
-        self.stepper = Stepper(self.records, self.clock, self.steps)
+        self.stepper = Stepper(self.records, self.clock, self.steps, Holding(self.presence))
         self.children = Children(
             self.records, self.clock, self.stepper.begin, self.stepper.submit, find or models.Definition.objects.named
         )

@@ -25,7 +25,7 @@ from workflows.engine.commands import Command, ContinueLater, Publish, RunActivi
 from workflows.engine.problems import Problem
 from workflows.runtime.definitions import Definitions, Registered
 from workflows.runtime.history_policy import HistoryPolicy
-from workflows.runtime.ports import Delivery, Settled
+from workflows.runtime.ports import Delivery, Keeper, Settled
 from workflows.runtime.records import Birth, Changes, Checkpointed, Phase, Row, pack
 from workflows.runtime.seal import seal_of
 from workflows.runtime.views import InstanceView
@@ -113,6 +113,9 @@ class Taken:
     deferred: bool = False
     """Whether the rows of a new instance are written before its first step, which takes long."""
 
+    kept: list[tuple[Keeper, Delivery]] = field(default_factory=list)
+    """Activities that this process goes on with: recorded as held by it, and not rung for."""
+
     @property
     def instance_id(self) -> str:
         """Which instance this is."""
@@ -141,8 +144,8 @@ class Taken:
             yield from (wait.command() for wait in self.state.waits.values() if wait.kind in ("child", "continue"))
 
     def deliveries(self) -> Iterable[Delivery]:
-        """Yield the activities to ring for. What was wanted and dropped again within the batch is not."""
-        state, subject = self.state, self.subject
+        """Yield the activities to ring for: not what was dropped again within the batch, nor what a process holds."""
+        state = self.state
         if state.status == "suspended":
             return
         wanted = (
@@ -154,16 +157,20 @@ class Taken:
             if not isinstance(command, RunActivity):
                 continue
             wait = state.waits.get(command.wait_id)
-            if wait is not None:
-                yield Delivery(
-                    self.instance_id,
-                    subject.registered.key,
-                    subject.priority,
-                    self.step,
-                    state.seal,
-                    command,
-                    bytes(wait.request),
-                )
+            if wait is not None and command.wait_id not in state.holders:
+                yield self._delivery(command, wait)
+
+    def _delivery(self, command: RunActivity, wait: Wait) -> Delivery:
+        subject = self.subject
+        return Delivery(
+            self.instance_id,
+            subject.registered.key,
+            subject.priority,
+            self.step,
+            self.state.seal,
+            command,
+            bytes(wait.request),
+        )
 
 
 class Steps:

@@ -22,8 +22,9 @@ from workflows.engine import facts
 from workflows.engine.expressions import SandboxNeeded, sandbox_forbidden
 from workflows.runtime.clock import DatabaseClock
 from workflows.runtime.consequences import Consequences
+from workflows.runtime.holding import Holding, go_on
 from workflows.runtime.outages import is_outage
-from workflows.runtime.ports import Outcome, Settled
+from workflows.runtime.ports import Keeper, Outcome, Settled
 from workflows.runtime.records import Birth, Changes, ContentionError, Locked, Records, UnreachableError
 from workflows.runtime.step import AnyFact, Due, Steps, Subject, Taken, view
 from workflows.runtime.work import Pick, Work
@@ -66,10 +67,11 @@ class _Batch:
 class Stepper:
     """The one place where instances change."""
 
-    def __init__(self, records: Records, clock: DatabaseClock, steps: Steps) -> None:
+    def __init__(self, records: Records, clock: DatabaseClock, steps: Steps, holding: Holding) -> None:
         self._records = records
         self._clock = clock
         self._steps = steps
+        self._holding = holding
         self._inbox: queue.SimpleQueue[Work | Pick | None] = queue.SimpleQueue()
         self._picks: list[Pick] = []
         self._postponed: list[Work] = []
@@ -100,14 +102,17 @@ class Stepper:
             self._thread.join()
         self._aside.shutdown()
 
-    def submit(self, instance_id: str, fact: AnyFact, settled: Settled | None = None) -> None:
+    def submit(
+        self, instance_id: str, fact: AnyFact, settled: Settled | None = None, keeper: Keeper | None = None
+    ) -> None:
         """Hand over a fact. `settled` is called in the stepper's thread and must be quick."""
-        self._inbox.put(Work(instance_id, [fact], [] if settled is None else [(settled, fact)]))
+        waiting = [] if settled is None else [(settled, fact)]
+        self._inbox.put(Work(instance_id, [fact], waiting, [] if keeper is None else [keeper]))
 
     def begin(self, birth: Birth, settled: Settled) -> Work:
         """Hand over an instance that is to be; its first step is taken with its rows, unless it starts later."""
         due = Due()
-        work = Work(birth.instance_id, [due], [(settled, due)], birth)
+        work = Work(birth.instance_id, [due], [(settled, due)], birth=birth)
         self._inbox.put(work)
         return work
 
@@ -116,7 +121,8 @@ class Stepper:
         self._inbox.put(pick)
 
     def _run(self) -> None:
-        while not self._is_ending or self._postponed or self._beside:
+        # What is handed over while the last is taken is taken as well: an activity handed back must be rung for.
+        while not (self._is_ending and self._inbox.empty()) or self._postponed or self._beside:
             self.turn()
 
     def turn(self) -> None:
@@ -284,6 +290,7 @@ class Stepper:
         if taken is None:
             batch.slow.append((work, subject))
             return
+        self._holding.decide(taken, work.keepers)
         self._steps.write(taken, locked.now, batch.changes)
         batch.done.append((work, taken))
 
@@ -320,7 +327,10 @@ class Stepper:
         if batch.changes.due_at is not None:
             self.expect(batch.changes.due_at)
         self._put_off(batch)
-        self.consequences.follow([taken for _, taken in batch.done if taken is not None])
+        done = [taken for _, taken in batch.done if taken is not None]
+        # First of all: whoever goes on is idle until told.
+        go_on(done)
+        self.consequences.follow(done)
         for work, taken in batch.done:
             if taken is None:
                 self._answer_absent(work)

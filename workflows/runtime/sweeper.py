@@ -102,6 +102,9 @@ class Sweeper:
         """When the database's clock was set last, by what it says since; or when this began."""
 
         self._living: frozenset[UUID] = frozenset()
+        self._reports: Mapping[str, datetime] = {}
+        """When each process reported last."""
+
         self._reported_at = datetime.max.replace(tzinfo=UTC)
         """The earliest of the last reports of all living processes."""
 
@@ -166,6 +169,7 @@ class Sweeper:
         # One heard of in the future died before the clock was set back: others have reported since.
         living = [node for node in nodes if now - self._lease < node.seen_at <= now + self._lease / 3]
         self._living = frozenset(node.pk for node in living)
+        self._reports = {str(node.pk): node.seen_at for node in nodes}
         self._dead = [node for node in nodes if node.pk not in self._living]
         self._tried = {
             (instance, wait, ring) for node in self._dead if node.trying for instance, wait, ring in [node.trying]
@@ -220,29 +224,38 @@ class Sweeper:
             return
         for wait_id, wait in state.waits.items():
             if wait.kind == "activity":
-                self._judge_activity(row, wait_id, wait, held, now)
+                if (row.instance_id, wait_id, wait.ring) not in held:
+                    self._judge_activity(row, wait_id, wait, state.holders.get(wait_id), now)
             elif wait.kind == "child":
                 self._judge_child(row, wait)
             elif wait.kind == "continue" and wait.rung_at and wait.rung_at < now - self._lease * 2 / 3:
                 self._submit(row.instance_id, facts.Continued(at=now, wait_id=wait_id))
 
-    def _judge_activity(self, row: Row, wait_id: str, wait: Wait, held: AbstractSet[Hold], now: datetime) -> None:
+    def _judge_activity(self, row: Row, wait_id: str, wait: Wait, holder: str | None, now: datetime) -> None:
         command = wait.command()
-        if not isinstance(command, RunActivity) or (row.instance_id, wait_id, wait.ring) in held:
+        if not isinstance(command, RunActivity):
             return
         queue = self._queues.queue_of(command, row.priority)
-        seen_before = min(now - self._lease * 2 / 3, self._reported_at - self._lease / 3)
         # What was rung since this look began is no older than it says; one from later yet knew another clock.
         stamp = command.rung_at if command.rung_at <= self._clock.now() + self._tolerance else self._set_at or now
-        if self._frontier.passed(queue, stamp, seen_before):
+        if holder is not None:
+            is_lost = self._has_let_go(holder, stamp, now)
+        else:
+            seen_before = min(now - self._lease * 2 / 3, self._reported_at - self._lease / 3)
+            is_lost = self._frontier.passed(queue, stamp, seen_before)
+        if is_lost:
             hold = (row.instance_id, wait_id, wait.ring)
             log.info("ring.lost", extra=dict(zip(("instance_id", "wait", "ring"), hold, strict=True), queue=queue))
-            self._submit(row.instance_id, self._verdict(hold, queue, command.rung_at, now))
+            self._submit(row.instance_id, self._verdict(hold, queue, command.rung_at, holder, now))
 
-    def _verdict(self, hold: Hold, queue: str, rung_at: datetime, now: datetime) -> facts.ActivityLost:
+    def _verdict(
+        self, hold: Hold, queue: str, rung_at: datetime, holder: str | None, now: datetime
+    ) -> facts.ActivityLost:
         _, wait_id, ring = hold
         if hold in self._tried:
             return facts.ActivityLost(at=now, wait_id=wait_id, ring=ring, blamed=True, limit=self._deaths_limit)
+        if holder is not None:
+            return facts.ActivityLost(at=now, wait_id=wait_id, ring=ring, suspected=self._has_died(holder))
         suspected = self._queues.died_with(*hold)
         # Claims do not outlive a dead process for long, and its message may have been there for longer.
         if suspected is None or (not suspected and rung_at < now - self._lease * 2):
@@ -255,6 +268,17 @@ class Sweeper:
         """
         pool = queue.rpartition("/")[0]
         return any(pool in node.roles.split(",") and rung_at < node.seen_at + self._lease for node in self._dead)
+
+    def _has_let_go(self, holder: str, since: datetime, now: datetime) -> bool:
+        """Return whether what a process went on with, and does not report as held, is lost. No queue knows of it."""
+        reported_at = self._reports.get(holder)
+        if reported_at is None:
+            # It left in order, and what it handed back may be on its way.
+            return since < now - self._lease * 2 / 3
+        return self._has_died(holder) or since < reported_at - self._lease
+
+    def _has_died(self, holder: str) -> bool:
+        return any(str(node.pk) == holder for node in self._dead)
 
     def _judge_child(self, row: Row, wait: Wait) -> None:
         command = wait.command()

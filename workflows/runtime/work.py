@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal
 
-from workflows.runtime.ports import Outcome, Settled
+from workflows.runtime.ports import Keeper, Outcome, Settled
 from workflows.runtime.records import Birth
 from workflows.runtime.step import AnyFact, Due, Taken
 
@@ -21,6 +21,9 @@ class Work:
     facts: list[AnyFact] = field(default_factory=list)
     settled: list[tuple[Settled, AnyFact]] = field(default_factory=list)
     """Who waits for what became of which fact."""
+
+    keepers: list[Keeper] = field(default_factory=list)
+    """Who may go on with what these facts make ready."""
 
     birth: Birth | None = None
     prepared: Taken | Exception | None = None
@@ -62,10 +65,11 @@ class Work:
             return False
         self.facts.extend(later.facts)
         self.settled.extend(later.settled)
+        self.keepers.extend(later.keepers)
         return True
 
     def parts(self) -> "list[Work]":
-        """Return a work per fact."""
+        """Return a work per fact. What they make ready is rung for."""
         return [
             Work(self.instance_id, [fact], [pair for pair in self.settled if pair[1] is fact], uncertain=self.uncertain)
             for fact in self.facts
