@@ -121,8 +121,10 @@ class Stepper:
         self._inbox.put(pick)
 
     def _run(self) -> None:
-        # What is handed over while the last is taken is taken as well: an activity handed back must be rung for.
-        while not (self._is_ending and self._inbox.empty()) or self._postponed or self._beside:
+        while not self._is_ending or self._postponed or self._beside:
+            self.turn()
+        # Handed over while the last was taken: an activity handed back must be rung for. Once, for there are loops.
+        if not self._inbox.empty():
             self.turn()
 
     def turn(self) -> None:
