@@ -6,11 +6,14 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from tests.clocks import SetClock
 from tests.runtimes import TWO, Runtime, define, long_ago, lost, once, state_of, status_of, wait_of
 from workflows import models
 from workflows.engine import facts
 from workflows.runtime.cluster import Held
 from workflows.runtime.ports import Delivery
+
+HOUR = timedelta(hours=1)
 
 
 class Keen:
@@ -48,6 +51,13 @@ def start(runtime: Runtime, keen: Keen, body: str = TWO) -> str:
 
 def go_on(runtime: Runtime, keen: Keen, instance: str, task: str) -> None:
     runtime.stepper.submit(instance, runtime.success(instance, task), None, keen)
+    runtime.settle()
+
+
+def sweep(runtime: Runtime) -> None:
+    """Sweep, as one that has watched for long."""
+    runtime.sweeper._watching_since = runtime.now - timedelta(minutes=2)
+    runtime.sweeper.sweep()
     runtime.settle()
 
 
@@ -130,8 +140,7 @@ def test_the_sweeper_rings_for_what_a_dead_process_went_on_with(
     models.Checkpoint.objects.update(leased_until=timezone.now())
     other.bells.waiting = {"compute/3": 20_000}
 
-    other.sweeper.sweep()
-    other.settle()
+    sweep(other)
 
     assert other.bells.names == rung
     assert [wait.deaths for wait in state_of(instance).waits.values()] == [deaths]
@@ -144,8 +153,7 @@ def test_the_sweeper_rings_for_what_a_process_left_behind_without_blaming_it(
     instance = start(runtime, keen)
     long_ago(instance)
 
-    other.sweeper.sweep()
-    other.settle()
+    sweep(other)
 
     assert other.bells.names == ["second 2"]
     assert [wait.deaths for wait in state_of(instance).waits.values()] == [0]
@@ -158,8 +166,42 @@ def test_the_sweeper_rings_for_what_a_living_process_went_on_with_and_does_not_r
     node_of(runtime, seen_ago=0)
     long_ago(instance)
 
+    sweep(other)
+
+    assert other.bells.names == ["second 2"]
+
+
+@pytest.mark.parametrize("by", [HOUR, -HOUR])
+def test_a_clock_that_is_set_makes_nothing_look_lost_before_its_holder_could_report_by_it(
+    runtime: Runtime, other: Runtime, keen: Keen, set_clock: SetClock, by: timedelta
+):
+    instance = start(runtime, keen)
+    node_of(runtime, seen_ago=0)
+    sweep(other)
+
+    set_clock(by)
+    for seconds in (0, 4, 8, 12, 16, 19):
+        set_clock(by + timedelta(seconds=seconds))
+        other.sweeper.sweep()
+        other.settle()
+
+    assert other.bells.names == []
+    assert state_of(instance).holders
+
+
+def test_a_sweeper_that_has_just_begun_to_look_gives_holders_time_to_report(
+    runtime: Runtime, other: Runtime, keen: Keen
+):
+    instance = start(runtime, keen)
+    long_ago(instance)
+    node_of(runtime, seen_ago=60)
+
     other.sweeper.sweep()
     other.settle()
+    assert other.bells.names == []
+    sweep(other)
+    models.Checkpoint.objects.update(leased_until=timezone.now())
+    sweep(other)
 
     assert other.bells.names == ["second 2"]
 

@@ -98,8 +98,8 @@ class Sweeper:
         """Clocks that differ by less are one."""
 
         self._watch = ClockWatch(self._tolerance)
-        self._set_at: datetime | None = None
-        """When the database's clock was set last, by what it says since; or when this began."""
+        self._watching_since: datetime | None = None
+        """Since when this has looked without a break and by one clock; None before the first look."""
 
         self._living: frozenset[UUID] = frozenset()
         self._reports: Mapping[str, datetime] = {}
@@ -134,6 +134,7 @@ class Sweeper:
             except (UnreachableError, ContentionError, DatabaseError) as error:
                 # No verdict without a look: whoever came back with the database heartbeats first.
                 self._frontier = Frontier()
+                self._watching_since = None
                 log.warning("sweeper.waits", extra={"error": str(error)})
             except Exception:
                 # A mistake of ours must not end all recovery until somebody restarts the process.
@@ -147,8 +148,8 @@ class Sweeper:
         if is_set:
             # What was seen when is worth nothing any more, and nobody has reported by this clock yet.
             self._frontier = Frontier()
-        if is_set or self._set_at is None:
-            self._set_at = now
+        if is_set or self._watching_since is None:
+            self._watching_since = now
         before = self._living
         held = self._look_at_nodes(now)
         self._look_at_queues(now)
@@ -237,7 +238,8 @@ class Sweeper:
             return
         queue = self._queues.queue_of(command, row.priority)
         # What was rung since this look began is no older than it says; one from later yet knew another clock.
-        stamp = command.rung_at if command.rung_at <= self._clock.now() + self._tolerance else self._set_at or now
+        is_of_this_clock = command.rung_at <= self._clock.now() + self._tolerance
+        stamp = command.rung_at if is_of_this_clock else self._watching_since or now
         if holder is not None:
             is_lost = self._has_let_go(holder, stamp, now)
         else:
@@ -271,11 +273,15 @@ class Sweeper:
 
     def _has_let_go(self, holder: str, since: datetime, now: datetime) -> bool:
         """Return whether what a process went on with, and does not report as held, is lost. No queue knows of it."""
+        watching_since = self._watching_since or now
+        if now - watching_since < self._lease * 2 / 3:
+            # After an outage, or by a clock that was set, those that live have yet to report.
+            return False
         reported_at = self._reports.get(holder)
         if reported_at is None:
             # It left in order, and what it handed back may be on its way.
             return since < now - self._lease * 2 / 3
-        return self._has_died(holder) or since < reported_at - self._lease
+        return self._has_died(holder) or max(since, watching_since) < reported_at - self._lease
 
     def _has_died(self, holder: str) -> bool:
         return any(str(node.pk) == holder for node in self._dead)
