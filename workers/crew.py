@@ -100,9 +100,10 @@ class Crew:
         finally:
             with self._lock:
                 batch.is_run = False
-                self._batches.discard(batch)
-                if not self._batches:
-                    self._busy.clear()
+                if batch in self._batches:
+                    self._batches.remove(batch)
+                    if not self._batches:
+                        self._busy.clear()
 
     def add(self, batch: Batch, work: Work) -> None:
         """Have one more run: by the message's thread, or by a helper where that one takes long."""

@@ -82,8 +82,7 @@ class Desk:
 
     def _try(self, message: Message) -> None:
         """Handle the message of a suspect, which has a place of its own to run in and takes none of the others'."""
-        bundle = Bundle(message, time.monotonic())
-        bundle.batch = self._crew.batch([], message.level)
+        bundle = self._bundle_of(message)
         errands = self._reserved(self._wanted(message.items), bundle)
         self.opened()
         for errand in errands:
@@ -96,8 +95,11 @@ class Desk:
             if bundle.returned and not bundle.is_passed_on:
                 raise HandedBackError
 
+    def _bundle_of(self, message: Message) -> Bundle:
+        return Bundle(message, time.monotonic(), self._crew.batch([], message.level))
+
     def _handle(self, message: Message) -> None:
-        bundle = Bundle(message, time.monotonic())
+        bundle = self._bundle_of(message)
         errands = self._reserved(self._wanted(message.items), bundle)
         if not errands:
             return
@@ -165,7 +167,8 @@ class Desk:
                 waiting[self._loop_of(errand)].append(errand.wait)
             else:
                 working.append(errand.work)
-        bundle.batch = batch = self._crew.batch(working, level)
+        batch = bundle.batch
+        batch.left.extend(working)
         self.slots.announce(sum(map(len, waiting.values())) + bool(working))
         self.opened()
         for loop, works in waiting.items():
@@ -215,7 +218,8 @@ class Desk:
             errand.bundle.count_down()
 
         # What was told to stop may hold its thread for long, and after a suspect its neighbours wait.
-        keeper = None if errand.cancelled.is_set() or errand.item.suspect or not self._continuation.is_on else errand
+        may_go_on = self._continuation.is_on and not errand.item.suspect and not errand.cancelled.is_set()
+        keeper = errand if may_go_on else None
         self._process.stepper.submit(errand.item.instance_id, self._fact(errand, result), settled, keeper)
 
     def keeps(self, errand: Errand, delivery: Delivery) -> bool:

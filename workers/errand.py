@@ -65,15 +65,15 @@ class Home(Protocol):
 class Bundle:
     """The errands of one message, and those that go on from them: counts down to the last commit."""
 
-    def __init__(self, message: Message, read_at: float) -> None:
+    def __init__(self, message: Message, read_at: float, batch: Batch) -> None:
         self._left = 0
         self.message = message
         self.read_at = read_at
         """Monotonic time before it was read what of the message is wanted."""
 
         self._lock = threading.Lock()
-        self.batch: Batch
-        """Its functions. Set before any errand begins; over when all are done."""
+        self.batch = batch
+        """Its functions; over when all are done, also those of them that wait on a loop or were withdrawn."""
 
         self.is_passed_on = False
         """Whether somebody else was told of it already."""

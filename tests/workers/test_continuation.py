@@ -180,6 +180,25 @@ def test_what_a_process_that_stops_has_not_begun_is_handed_back_by_a_ring_of_its
     assert (state_of(first).holders, state_of(second).holders, office.held) == ({}, {}, 0)
 
 
+def test_a_process_that_stops_right_after_it_took_a_message_hands_all_of_it_back(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+):
+    seen: list[str] = []
+    noting(seen)
+    office.start(TWO)
+    expect = office.desk.slots.expect
+
+    def stop_first(level: int, activities: int) -> None:
+        office.desk.hand_back_waiting()
+        expect(level, activities)
+
+    monkeypatch.setattr(office.desk.slots, "expect", stop_first)
+    office.deliver().wait()
+
+    assert (seen, office.held) == ([], 0)
+    assert office.desk.slots.expected_level() is None
+
+
 def test_the_activity_after_a_suspect_is_rung_for(office: Office):
     office.start("do: [{a: {run: {shell: {command: 'true'}}}}, {b: {run: {shell: {command: 'true'}}}}]")
     [delivery] = office.rung()
