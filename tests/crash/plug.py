@@ -5,8 +5,8 @@ holds how many passages the process survives, and the signal. Whoever reaches th
 happens once, and signals itself: by SIGKILL, nothing of it gets to clean up. With 0 in the signal's place the process
 lives on, and what it was about to do there is left undone.
 
-Beside that folder, `claims` tells every claim that was given, and `clock.ROLE` holds by how many seconds the wall
-clock of a process is wrong.
+Beside that folder, `claims` tells every claim that was given, and what a process went on with, which needs none;
+`clock.ROLE` holds by how many seconds the wall clock of a process is wrong.
 """
 
 import functools
@@ -24,7 +24,9 @@ from workers.activities.functions import Context, activity
 from workers.claims import RedisClaims
 from workers.desk import Desk
 from workers.dispatcher import CeleryWorkers
+from workers.errand import Errand
 from workflows.runtime.cluster import Hold
+from workflows.runtime.ports import Delivery
 from workflows.runtime.postgres import PostgresRecords
 from workflows.runtime.sqlite import SqliteRecords
 
@@ -105,12 +107,25 @@ def note_claims() -> None:
 
     def take(self: RedisClaims, holds: Sequence[Hold]) -> list[bool]:
         free = original(self, holds)
-        given = (hold for hold, is_free in zip(holds, free, strict=True) if is_free)
-        lines = [f"{instance} {wait} {ring}\n" for instance, wait, ring in given]
-        os.write(CLAIMS, "".join(lines).encode())
+        _note(hold for hold, is_free in zip(holds, free, strict=True) if is_free)
         return free
 
     RedisClaims.take = take  # type: ignore[method-assign]
+
+
+def note_continuations() -> None:
+    """Tell of every activity that a process goes on with: the commit has said that it may."""
+    original = Desk.go_on
+
+    def go_on(self: Desk, errand: Errand, delivery: Delivery) -> None:
+        _note([(delivery.instance_id, delivery.command.wait_id, delivery.command.ring)])
+        original(self, errand, delivery)
+
+    Desk.go_on = go_on  # type: ignore[method-assign]
+
+
+def _note(holds: Iterable[Hold]) -> None:
+    os.write(CLAIMS, "".join(f"{instance} {wait} {ring}\n" for instance, wait, ring in holds).encode())
 
 
 def bend_the_clock() -> None:
@@ -144,6 +159,7 @@ def _of_changes(changes: Any) -> list[str]:
 
 bend_the_clock()
 note_claims()
+note_continuations()
 before(Desk, "handle", "taken", _of_message)
 after(RedisClaims, "take", "claimed", lambda holds: [hold[0] for hold in holds])
 before(Desk, "tell", "ended", lambda errand, *_: [errand.item.instance_id])

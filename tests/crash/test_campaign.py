@@ -58,6 +58,17 @@ def test_with_a_message_for_each_activity_neither(
     _assert_all_comes_right(plan, opened(plan.seed, "redis", alone, shared=shared), "max-batch=1", django_db_blocker)
 
 
+def test_where_processes_go_on_with_an_instance_by_themselves_neither(
+    database: str, redis_urls: tuple[str, str], django_db_blocker: DjangoDbBlocker
+) -> None:
+    plan = Plan(seed=23, instances=40, faults=OF_PROCESSES_AND_MESSAGES, overlap=0.5)
+    broker, cache = redis_urls
+    shared = Shared(database=database, broker=broker, cache=cache)
+    auto = {"LEMLINE_EXECUTION_CONTINUATION": "auto"}
+
+    _assert_all_comes_right(plan, opened(plan.seed, "redis", auto, shared=shared), "continuation", django_db_blocker)
+
+
 @pytest.mark.parametrize("sort", ["classic", "quorum"])
 def test_on_rabbitmq_neither(
     database: str, rabbitmq_url: str, redis_urls: tuple[str, str], django_db_blocker: DjangoDbBlocker, sort: str

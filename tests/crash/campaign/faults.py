@@ -26,6 +26,9 @@ CALLERS = ("http", "compute", "spare")
 """Those that run activities of the load."""
 
 PLACES = ("taken", "claimed", "ended", "saving", "committed", "published", "settled")
+CONTINUED = "kept"
+"""One more where processes go on with instances by themselves."""
+
 UNCOMMITTED = ("taken", "claimed", "ended", "saving")
 """Places where the broker must still have the message."""
 

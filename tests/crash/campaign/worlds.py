@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.crash.campaign import mail, servers
-from tests.crash.campaign.faults import World
+from tests.crash.campaign.faults import CONTINUED, PLACES, World
 from tests.crash.campaign.load import Load
 from tests.crash.harness import SERVED, Commands
 from tests.crash.installing import installed
@@ -68,12 +68,14 @@ def opened(
         (folder / "installation").mkdir()
         more = {**SETTINGS, "BROKER_URL": urls.broker, "CACHE_URL": urls.cache, **(environment or {})}
         installation = stack.enter_context(installed(folder / "installation", urls.database, COMMANDS, **more))
+        goes_on = more.get("LEMLINE_EXECUTION_CONTINUATION") == "auto"
         yield World(
             installation=installation,
             load=Load(installation, stub.url),
             stub=stub,
             broker=messages,
             chance=random.Random(seed),
+            places=(*PLACES, CONTINUED) if goes_on else PLACES,
             **(own.parts if own else {}),
         )
 
