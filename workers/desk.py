@@ -22,9 +22,9 @@ from workers.limits import limits
 from workers.loop import Loop
 from workers.message import Item, Message, item_of
 from workers.quarantine import DiedError, Quarantine, Trial
+from workers.reader import Reader, Wanted
 from workers.slots import Slots
-from workflows.engine import Glance, facts, glance_at
-from workflows.engine.commands import RunActivity
+from workflows.engine import facts
 from workflows.runtime.cluster import Held, Hold
 from workflows.runtime.ports import Delivery, DispatchError, Outcome
 from workflows.runtime.process import Process
@@ -59,6 +59,7 @@ class Desk:
         self._functions: Loop | None = None
         """Where functions that are coroutines run: one that blocks holds up its like, and no call."""
 
+        self._reader = Reader(process.records)
         self._crew = Crew(max_size, self.slots)
         self._continuation = Continuation(settings.LEMLINE.execution, process.presence.roles, self.slots)
         self._fresh_seconds = settings.LEMLINE.execution.lease.total_seconds() / 2
@@ -108,37 +109,17 @@ class Desk:
         if bundle.returned and not bundle.is_passed_on:
             raise HandedBackError
 
-    def _wanted(self, items: Sequence[Item]) -> list[tuple[Item, RunActivity]]:
+    def _wanted(self, items: Sequence[Item]) -> Wanted:
         """Return those whose waits are open. One read for all."""
         while not self.is_closing:
             try:
-                return self._open(items)
+                return self._reader.wanted(items)
             except (UnreachableError, ContentionError) as error:
                 log.warning("database.away", extra={"error": str(error)})
                 threading.Event().wait(AGAIN_SECONDS)
         raise HandedBackError
 
-    def _open(self, items: Sequence[Item]) -> list[tuple[Item, RunActivity]]:
-        steps = self._process.records.steps(sorted({item.instance_id for item in items}))
-        # While the step number is the one that rang, nothing has changed since: the wait is open.
-        doubtful = {
-            i.instance_id
-            for i in items
-            if i.instance_id in steps and (steps[i.instance_id] != i.step or not i.is_whole)
-        }
-        rows = self._process.records.peek(sorted(doubtful)) if doubtful else {}
-        glances = {instance: glance_at(row.state) for instance, row in rows.items()}
-        found = []
-        for item in items:
-            if item.instance_id in glances:
-                command = _asked_for(glances[item.instance_id], item)
-            else:
-                command = item.command if item.instance_id in steps else None
-            if command is not None:
-                found.append((item, command))
-        return found
-
-    def _reserved(self, wanted: Sequence[tuple[Item, RunActivity]], bundle: Bundle) -> list[Errand]:
+    def _reserved(self, wanted: Wanted, bundle: Bundle) -> list[Errand]:
         """Return errands for those that nobody else is running. This process holds them from here on, also those whose
         turn comes late: the sweeper must not think them lost.
         """
@@ -332,17 +313,9 @@ class Desk:
         """Hand back what still runs, and end the threads. Python functions may ignore it."""
         self.hand_back(seconds)
         self.loop.stop(seconds)
+        self._reader.stop()
         if self._functions is not None:
             self._functions.stop(seconds)
-
-
-def _asked_for(glance: Glance, item: Item) -> RunActivity | None:
-    """Return what the state wants of a ring; None when the wait is gone, was rung again, or must not begin now."""
-    wait = glance.find_wait(item.wait_id)
-    if wait is None or wait.ring != item.ring or glance.status == "suspended":
-        return None
-    command = wait.command()
-    return command if isinstance(command, RunActivity) else None
 
 
 def _nothing() -> None:

@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 import redis
-from kombu import Connection, Exchange, Queue
-from kombu.transport import TRANSPORT_ALIASES
+from kombu import Connection, Exchange, Queue, transport
 
 QUEUE = Queue("books", Exchange("books", type="direct"), routing_key="books")
 OPTIONS = {"global_keyprefix": "books:", "visibility_timeout": 3600}
@@ -25,7 +24,8 @@ def channel(
     server: "redis.Redis[bytes]", redis_urls: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Any]:
     """A worker's channel, with two messages published and taken."""
-    monkeypatch.setitem(TRANSPORT_ALIASES, "redis", "workers.polling:Transport")
+    monkeypatch.setattr(transport, "_transport_cache", {})
+    monkeypatch.setitem(transport.TRANSPORT_ALIASES, "redis", "workers.polling:Transport")
     with Connection(redis_urls[0], transport_options=OPTIONS) as connection:
         channel: Any = connection.default_channel
         producer = connection.Producer(channel)
@@ -65,7 +65,8 @@ def test_kombu_gives_back_what_a_worker_took_and_died_with(
 ) -> None:
     taken = take(channel)
     channel.qos._confirm()
-    monkeypatch.setitem(TRANSPORT_ALIASES, "redis", "kombu.transport.redis:Transport")
+    monkeypatch.setattr(transport, "_transport_cache", {})
+    monkeypatch.setitem(transport.TRANSPORT_ALIASES, "redis", "kombu.transport.redis:Transport")
 
     options = {**OPTIONS, "visibility_timeout": -1}
     with Connection(redis_urls[0], transport_options=options) as connection:
