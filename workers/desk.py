@@ -126,14 +126,15 @@ class Desk:
         now = self._process.clock.now()
         errands = [Errand(self, bundle, item, command) for item, command in wanted]
         free = self._claims.take([errand.hold for errand in errands]) if errands else []
-        errands = [errand for errand, is_free in zip(errands, free, strict=True) if is_free and self._hold(errand, now)]
-        bundle.expect(len(errands))
-        return errands
+        # Expected before any is held: whoever stops this process may hand it back from that moment on.
+        bundle.expect(sum(free))
+        return [errand for errand, is_free in zip(errands, free, strict=True) if is_free and self._hold(errand, now)]
 
     def _hold(self, errand: Errand, now: datetime) -> bool:
         """Note that this process holds an activity; False when another thread of it does."""
         held = Held(now, errand.cancelled.set)
         if self._presence.held.setdefault(errand.hold, held) is not held:
+            errand.bundle.count_down()
             return False
         self._errands[errand.hold] = errand
         if self.is_closing:
@@ -214,7 +215,8 @@ class Desk:
         bundle, level = errand.bundle, errand.bundle.message.level
         further = Errand(self, bundle, item_of(delivery), delivery.command, errand.turn + 1, errand.kept_at)
         bundle.expect_one_more()
-        self._hold(further, delivery.command.rung_at)
+        if not self._hold(further, delivery.command.rung_at):
+            return
         self.slots.expect(level, 1)
         if further.is_waiting:
             self.slots.announce(1)

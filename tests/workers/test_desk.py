@@ -297,3 +297,28 @@ def test_no_connection_is_left_open_by_a_desk_that_stops(office: Office):
 
         assert loop not in CLIENT._sessions
     office.desk.loop = type(office.desk.loop)(1, office.desk.loop._close)
+
+
+def test_a_stop_while_a_message_is_being_taken_in_passes_on_what_it_brought(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+):
+    calls: list[int] = []
+
+    @activity("tests/work")
+    def work(n: int) -> None:
+        calls.append(n)
+
+    office.start(MANY)
+    hold = office.desk._hold
+
+    def hold_and_stop(*given: object) -> bool:
+        held = hold(*given)  # type: ignore[arg-type]
+        office.desk.hand_back_waiting()
+        return held
+
+    monkeypatch.setattr(office.desk, "_hold", hold_and_stop)
+
+    office.deliver().wait()
+
+    assert calls == []
+    assert office.held == 0
