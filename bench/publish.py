@@ -1,11 +1,12 @@
-"""Puts a result file into the documentation: `python -m bench.publish bench/results/DATE.json`.
+"""Puts result files into the documentation: `python -m bench.publish bench/results/DATE.json`. Several of one machine,
+of different workloads, stand beside one another.
 
 Writes the chart, the tables of docs/performance.md and the short one of README.md, each between its marks.
 """
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +22,15 @@ BEGIN, END = "<!-- figures -->", "<!-- end of figures -->"
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Read the result file, write the pages."""
-    if len(arguments) != 1:
+    """Read the result files, write the pages."""
+    if not arguments:
         print(__doc__, file=sys.stderr)
         return 2
-    path = Path(arguments[0])
-    result = json.loads(path.read_text("utf-8"))
-    (ROOT / "docs/benchmark.svg").write_text(chart(result["summary"]), "utf-8")
-    _write(ROOT / "docs/performance.md", _pages(result, path.name))
-    _write(ROOT / "README.md", short_table(result["summary"]))
+    results = {Path(name).name: json.loads(Path(name).read_text("utf-8")) for name in arguments}
+    summary = [line for result in results.values() for line in result["summary"]]
+    (ROOT / "docs/benchmark.svg").write_text(chart(summary), "utf-8")
+    _write(ROOT / "docs/performance.md", _pages(results, summary))
+    _write(ROOT / "README.md", short_table(summary))
     return 0
 
 
@@ -50,22 +51,23 @@ def replaced(page: str, content: str) -> str:
     return f"{before}{BEGIN}\n\n{content}\n\n{END}{after}"
 
 
-def _pages(result: Row, name: str) -> str:
-    machine = result["machine"]
+def _pages(results: Mapping[str, Row], summary: Sequence[Row]) -> str:
+    machine = next(iter(results.values()))["machine"]
     peers = ", ".join(f"{peer} {version}" for peer, version in machine["peers"].items())
     about = (
         f"{machine['cores']} cores ({machine['processor']}), {machine['memory_gib']} GiB, Linux {machine['kernel']},"
         f" Python {machine['python']}, PostgreSQL {machine['postgresql']}, Redis {machine['redis']}; {peers}."
     )
+    commands = "; ".join(
+        f"commit {result['machine']['commit']}, `{result['command']}`: [{name}](../bench/results/{name})"
+        for name, result in results.items()
+    )
     titles = {name: workload.title for name, workload in WORKLOADS.items()}
     parts = [
         "![Lemline beside its peers](benchmark.svg)",
-        (
-            f"{about}\nCommit {machine['commit']}, `{result['command']}`; every single run is in"
-            f" [{name}](../bench/results/{name})."
-        ),
-        goals.table(result["summary"]),
-        tables(result["summary"], titles),
+        f"{about}\nEvery single run: {commands}.",
+        goals.table(summary),
+        tables(summary, titles),
     ]
     return "\n\n".join(filter(None, parts))
 
