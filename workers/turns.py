@@ -89,8 +89,7 @@ class Turns:
     @property
     def looks_again(self) -> bool:
         """Whether there is no room, but what is more urgent would be taken."""
-        wants_room = self._wants_room and not self._is_closed
-        return wants_room and not self._has_room() and (self._waiting_level() or 1) > 1
+        return not self._is_closed and not self._has_room() and (self._waiting_level() or 1) > 1
 
     def take(self, job: str, key: str, activities: int) -> None:
         """Note that a message was taken, by its job's id and its routing key."""
