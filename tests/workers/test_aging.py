@@ -38,7 +38,8 @@ def test_what_is_least_urgent_is_run_within_the_bound_while_urgent_ones_wait(
     installation.wait(lambda: begun(tmp_path))
     low = begin(installation, "note-compute", tmp_path, 5, 2)
     urgent = begin(installation, "note-http", tmp_path, 1, 60)
-    installation.wait(lambda: depth(installation, "http", 1) == 60 and depth(installation, "compute", 5) == 2)
+    # RabbitMQ may have sent one of each queue ahead, in the moment after the first was taken.
+    installation.wait(lambda: depth(installation, "http", 1) >= 59 and depth(installation, "compute", 5) >= 1)
 
     (tmp_path / "go").touch()
     installation.await_end(held, low, urgent)
