@@ -113,8 +113,8 @@ def test_the_count_sees_an_index_that_is_read_through(runtime: Runtime) -> None:
         {"all": lambda: list(Instance.objects.order_by("created_at").values_list("created_at")[: MOST_READ * 2])}
     )
 
-    # PostgreSQL may read an entry more than it is asked for.
-    assert found["all"] in [f"workflows_instance: 0 scans, {MOST_READ * 2 + more} rows" for more in range(3)]
+    # PostgreSQL may read some entries more than it is asked for.
+    assert found["all"] in [f"workflows_instance: 0 scans, {MOST_READ * 2 + more} rows" for more in range(100)]
 
 
 def test_a_step_reads_its_own_rows(runtime: Runtime) -> None:
