@@ -47,26 +47,25 @@ def test_under_load_whatever_breaks_nothing_is_lost_and_nothing_is_applied_twice
     _assert_all_comes_right(plan, opened(plan.seed), "redis", django_db_blocker)
 
 
-def test_with_a_message_for_each_activity_neither(
-    database: str, redis_urls: tuple[str, str], django_db_blocker: DjangoDbBlocker
+@pytest.mark.parametrize(
+    ("seed", "name", "value"),
+    [(21, "LEMLINE_MESSAGING_CONSUMER_MAX_BATCH", "1"), (23, "LEMLINE_EXECUTION_CONTINUATION", "auto")],
+    ids=["a message for each activity", "processes go on with an instance by themselves"],
+)
+def test_with_other_settings_neither(
+    database: str,
+    redis_urls: tuple[str, str],
+    django_db_blocker: DjangoDbBlocker,
+    seed: int,
+    name: str,
+    value: str,
 ) -> None:
-    plan = Plan(seed=21, instances=40, faults=OF_PROCESSES_AND_MESSAGES, overlap=0.5)
+    plan = Plan(seed=seed, instances=40, faults=OF_PROCESSES_AND_MESSAGES, overlap=0.5)
     broker, cache = redis_urls
     shared = Shared(database=database, broker=broker, cache=cache)
-    alone = {"LEMLINE_MESSAGING_CONSUMER_MAX_BATCH": "1"}
+    world = opened(plan.seed, "redis", {name: value}, shared=shared)
 
-    _assert_all_comes_right(plan, opened(plan.seed, "redis", alone, shared=shared), "max-batch=1", django_db_blocker)
-
-
-def test_where_processes_go_on_with_an_instance_by_themselves_neither(
-    database: str, redis_urls: tuple[str, str], django_db_blocker: DjangoDbBlocker
-) -> None:
-    plan = Plan(seed=23, instances=40, faults=OF_PROCESSES_AND_MESSAGES, overlap=0.5)
-    broker, cache = redis_urls
-    shared = Shared(database=database, broker=broker, cache=cache)
-    auto = {"LEMLINE_EXECUTION_CONTINUATION": "auto"}
-
-    _assert_all_comes_right(plan, opened(plan.seed, "redis", auto, shared=shared), "continuation", django_db_blocker)
+    _assert_all_comes_right(plan, world, f"{name}={value}", django_db_blocker)
 
 
 @pytest.mark.parametrize("sort", ["classic", "quorum"])
