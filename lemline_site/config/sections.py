@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Literal
 
+from lemline_site.config.event_sections import Events
 from lemline_site.config.values import Bytes
 
 _KIB, _MIB, _GIB = 1024, 1024**2, 1024**3
@@ -311,14 +312,6 @@ class Workflow:
     was cancelled can be retried."""
 
     validation: Validation = field(default_factory=Validation)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Events:
-    """CloudEvents that were received or emitted."""
-
-    retention: timedelta = timedelta(days=7)
-    """How long they are kept. For so long the same event, received again, is known."""
 
 
 @dataclass(frozen=True, kw_only=True)

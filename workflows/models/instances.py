@@ -1,9 +1,4 @@
-r"""The tables: what is stored, its constraints, and the words to query it.
-
-Rows are written by `runtime/` only, most of them by wide SQL statements (`runtime/records.py`). JSON
-that users gave is kept as text or bytes, since `jsonb` refuses `\u0000`, loses key order and respells
-numbers; what must be searched stands in columns of its own beside it.
-"""
+"""Executions: what people look for, what the engine needs, and what was."""
 
 import uuid
 from typing import Self
@@ -11,66 +6,10 @@ from typing import Self
 from django.db import models
 from django.db.models import Q
 
+from workflows.models.definitions import Definition
+
 OPEN_STATUSES = ("pending", "running", "waiting", "suspended")
 FINAL_STATUSES = ("completed", "faulted", "cancelled")
-
-
-class DefinitionQuerySet(models.QuerySet["Definition"]):
-    """Questions about definitions."""
-
-    def current(self) -> Self:
-        """Those that can be started: neither replaced nor deleted."""
-        return self.filter(is_current=True)
-
-    def versions_of(self, namespace: str, name: str) -> Self:
-        """Every current version of one workflow, the highest first."""
-        if "\x00" in namespace + name:
-            # No name has one, and PostgreSQL does not even compare with it.
-            return self.none()
-        return self.current().filter(namespace=namespace, name=name).order_by("-version_key")
-
-    def named(self, namespace: str, name: str, version: str = "latest") -> "Definition | None":
-        """The current row of one version, or of the highest one; None when there is none."""
-        versions = self.versions_of(namespace, name)
-        if version == "latest":
-            return versions.first()
-        return None if "\x00" in version else versions.filter(version=version).first()
-
-
-class Definition(models.Model):
-    """A registered definition. Its text never changes; instances refer to the row, so a forced
-    replacement leaves running ones with theirs.
-    """
-
-    namespace = models.CharField(max_length=63)
-    name = models.CharField(max_length=63)
-    version = models.CharField(max_length=255)
-    version_key = models.CharField(max_length=400)
-    """Sorts as semantic versions do."""
-
-    digest = models.CharField(max_length=64)
-    """SHA-256 of the text, hexadecimal."""
-
-    text = models.TextField()
-    title = models.TextField(blank=True, default="")
-    summary = models.TextField(blank=True, default="")
-    is_current = models.BooleanField(default=True)
-    created_at = models.DateTimeField()
-    created_by = models.CharField(max_length=150, blank=True, default="")
-
-    objects = DefinitionQuerySet.as_manager()
-
-    class Meta:
-        """One current row per triple."""
-
-        constraints = (
-            models.UniqueConstraint(
-                fields=("namespace", "name", "version"), condition=Q(is_current=True), name="definition_current"
-            ),
-        )
-
-    def __str__(self) -> str:
-        return f"{self.namespace}/{self.name}:{self.version}"
 
 
 class InstanceQuerySet(models.QuerySet["Instance"]):
@@ -260,95 +199,3 @@ class History(models.Model):
 
     def __str__(self) -> str:
         return f"{self.position or self.status} of {self.instance}"
-
-
-class ReceivedEvent(models.Model):
-    """A CloudEvent that was accepted. Accepted means stored, once per scope, source and id."""
-
-    scope = models.CharField(max_length=63, default="")
-    source = models.TextField()
-    event_id = models.TextField()
-    type = models.TextField()
-    event = models.BinaryField()
-    """The CloudEvent in JSON format."""
-
-    received_at = models.DateTimeField()
-    expires_at = models.DateTimeField(null=True)
-
-    class Meta:
-        """The unique key makes receiving idempotent."""
-
-        constraints = (models.UniqueConstraint(fields=("scope", "source", "event_id"), name="event_once"),)
-        indexes = (models.Index(fields=("received_at",), name="event_received"),)
-
-    def __str__(self) -> str:
-        return f"{self.type} {self.event_id}"
-
-
-class Node(models.Model):
-    """A process that takes jobs: one row per start. Its heartbeat is what the sweeper believes."""
-
-    id = models.UUIDField(primary_key=True)
-    """New at each start, so that a restarted process is not taken for the one that died."""
-
-    name = models.CharField(max_length=255)
-    roles = models.CharField(max_length=255, default="")
-    started_at = models.DateTimeField()
-    seen_at = models.DateTimeField()
-    taken = models.JSONField(default=dict)
-    """Queue to the latest stamp taken from it, and when that was: `{queue: [stamp, seen]}`."""
-
-    held = models.JSONField(default=list)
-    """Waits held for longer than a third of a lease: `[[instance, wait, ring], ...]`."""
-
-    trying = models.JSONField(default=list)
-    """The suspect that this very process would die of, if it were to die now: `[instance, wait, ring]`, or empty."""
-
-    def __str__(self) -> str:
-        return self.name
-
-
-class ApiKey(models.Model):
-    """A key of the HTTP API. Only its hash is kept; the prefix finds it."""
-
-    name = models.CharField(max_length=150)
-    prefix = models.CharField(max_length=16, unique=True)
-    hashed = models.CharField(max_length=64)
-    """SHA-256 of the whole key, hexadecimal. Keys are random, so no slow hash is needed."""
-
-    role = models.CharField(max_length=8)
-    namespaces = models.JSONField(default=list)
-    """Names of the namespaces it may see; empty for all."""
-
-    created_at = models.DateTimeField()
-    expires_at = models.DateTimeField(null=True)
-    revoked_at = models.DateTimeField(null=True)
-
-    class Meta:
-        """As people call them."""
-
-        verbose_name = "API key"
-
-    def __str__(self) -> str:
-        return f"{self.name} ({self.prefix})"
-
-
-class AuditEntry(models.Model):
-    """Who did what to what, why and when. Append only."""
-
-    at = models.DateTimeField()
-    by = models.CharField(max_length=150)
-    action = models.CharField(max_length=64)
-    subject = models.CharField(max_length=300)
-    reason = models.TextField(default="")
-    door = models.CharField(max_length=16, default="")
-    """`api`, `admin` or `cli`."""
-
-    class Meta:
-        """As people call them."""
-
-        verbose_name_plural = "audit entries"
-        indexes = (models.Index(fields=("at",), name="audit_at"),)
-
-    def __str__(self) -> str:
-        return f"{self.by} {self.action} {self.subject}"

@@ -1,0 +1,38 @@
+r"""The tables: what is stored, its constraints, and the words to query it.
+
+Rows are written by `runtime/` only, most of them by wide SQL statements (`runtime/records.py`). JSON
+that users gave is kept as text or bytes, since `jsonb` refuses `\u0000`, loses key order and respells
+numbers; what must be searched stands in columns of its own beside it.
+"""
+
+from workflows.models.access import ApiKey, AuditEntry
+from workflows.models.cluster import Node
+from workflows.models.definitions import Definition, DefinitionQuerySet
+from workflows.models.events import ReceivedEvent
+from workflows.models.instances import (
+    FINAL_STATUSES,
+    OPEN_STATUSES,
+    Checkpoint,
+    DeadLetter,
+    History,
+    Instance,
+    InstanceQuerySet,
+    Label,
+)
+
+__all__ = [
+    "FINAL_STATUSES",
+    "OPEN_STATUSES",
+    "ApiKey",
+    "AuditEntry",
+    "Checkpoint",
+    "DeadLetter",
+    "Definition",
+    "DefinitionQuerySet",
+    "History",
+    "Instance",
+    "InstanceQuerySet",
+    "Label",
+    "Node",
+    "ReceivedEvent",
+]
