@@ -27,6 +27,7 @@ STATUSES: Mapping[type[Exception], int] = {
     errors.ConflictError: 409,
     errors.OperationRefusedError: 409,
     errors.TooLargeError: 413,
+    errors.OverloadedError: 429,
     errors.UnavailableError: 503,
     **dict.fromkeys(outages.OUTAGES, 503),
 }
@@ -100,7 +101,9 @@ def of_error(request: HttpRequest, error: Raised) -> HttpResponse:
     if status == 503:
         return _unavailable(request, error)
     details = [_as_object(item) for item in getattr(error, "errors", ())]
-    return problem(request, status, str(error), errors=details)
+    retry_after = getattr(error, "retry_after_seconds", None)
+    headers = None if retry_after is None else {"Retry-After": str(retry_after)}
+    return problem(request, status, str(error), errors=details, headers=headers)
 
 
 def _unavailable(request: HttpRequest, error: Raised) -> HttpResponse:

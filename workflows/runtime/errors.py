@@ -34,3 +34,11 @@ class UnavailableError(LemlineError):
     """The database cannot be reached; try again after `retry_after_seconds`."""
 
     retry_after_seconds = 2
+
+
+class OverloadedError(LemlineError):
+    """More was asked for than is taken at this moment; nothing was done. Try again after `retry_after_seconds`."""
+
+    def __init__(self, message: str, *, retry_after_seconds: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
