@@ -18,6 +18,9 @@ ECHO = "do: [{echo: {set: '${ . }'}}]"
 SLEEPER = "do: [{nap: {wait: {days: 1}}}]"
 """Waits."""
 
+SHELL = "do: [{list: {run: {shell: {command: ls}}}}]"
+"""Wants a worker, whom these tests have not."""
+
 FAILING = "do: [{fail: {raise: {error: {type: https://example.com/errors/broken, status: 500, title: Broken}}}}]"
 """Faults in its first step."""
 

@@ -67,6 +67,21 @@ class RabbitMQ:
 
 
 @dataclass(frozen=True, kw_only=True)
+class BackPressure:
+    """When starts are refused (429 with `Retry-After`). What runs goes on, its children and its retries too."""
+
+    enabled: bool = True
+    """Refuse at all."""
+
+    max_outstanding_requests: int = 100_000
+    """Instances with work open, queued or running, on all nodes together, from which on none is started. Starts are
+    taken again below four fifths of it."""
+
+    max_request_rate: int | None = None
+    """Starts per second, on all nodes that share `lemline.cache.url` together. Nothing: any number."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Messaging:
     """The broker: it rings pools; what it loses is rung again."""
 
@@ -82,6 +97,7 @@ class Messaging:
 
     consumer: Consumer = field(default_factory=Consumer)
     rabbitmq: RabbitMQ = field(default_factory=RabbitMQ)
+    back_pressure: BackPressure = field(default_factory=BackPressure)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,8 +6,10 @@ from uuid import uuid4
 
 import pytest
 
-from tests.doors import ECHO, FAILING, SLEEPER, Caller, register, text_of
-from workflows.runtime import operations
+from lemline_site.config.sections import BackPressure
+from tests.doors import ECHO, FAILING, SHELL, SLEEPER, Caller, register, text_of
+from workflows.runtime import operations, process
+from workflows.runtime.admission import Admission
 
 RUN = "/workflows/tests/echo/run"
 
@@ -297,3 +299,14 @@ def test_a_definition_just_registered_here_is_the_latest_at_once(api: Caller) ->
     operations.register(text_of(ECHO, version="2.0.0").encode(), actor=operations.Actor(name="x", door="cli"))
 
     assert api.post(RUN).json["workflow"]["version"] == "2.0.0"
+
+
+def test_a_start_beyond_what_may_be_under_way_is_answered_429_with_the_time_to_come_back(api: Caller) -> None:
+    register(SHELL)
+    process.current().admission = Admission(BackPressure(max_outstanding_requests=1))
+    first = api.post(RUN)
+
+    refused = api.post(RUN)
+
+    assert (first.status, refused.status, refused.headers["Retry-After"]) == (202, 429, "1")
+    assert "max-outstanding-requests" in refused.json["detail"]

@@ -25,6 +25,7 @@ from workflows.runtime.errors import (
     InvalidRequestError,
     NotFoundError,
     OperationRefusedError,
+    OverloadedError,
     TooLargeError,
     UnavailableError,
 )
@@ -99,6 +100,7 @@ def start(request: StartRequest, *, actor: Actor) -> Started:
         InvalidRequestError: The priority or a label is out of range.
         TooLargeError: The input is over its limit.
         ConflictError: The id or the idempotency key was used for another request.
+        OverloadedError: Too much is under way, or too many come in; nothing was started.
         UnavailableError: The database did not take it in time; nothing was started.
     """
     _check(request)
@@ -107,6 +109,7 @@ def start(request: StartRequest, *, actor: Actor) -> Started:
     if definition is None or not actor.sees(definition.namespace):
         definition = find_definition(request.namespace, request.name, request.version or "latest", actor=actor)
     birth = _birth(request, definition, process.clock.now())
+    _admit(birth)
     answer = _Answer()
     work = process.stepper.begin(birth, answer)
     if not answer.arrives(PATIENCE_SECONDS):
@@ -159,6 +162,15 @@ def _birth(request: StartRequest, definition: models.Definition, now: datetime) 
     )
 
 
+def _admit(birth: Birth) -> None:
+    try:
+        current().admission.ask(birth.created_at)
+    except OverloadedError:
+        # What was accepted before is no new start.
+        if not birth.may_exist or _known(birth) is None:
+            raise
+
+
 def _digest(request: StartRequest) -> str:
     parts = (request.namespace, request.name, request.version or "", request.input.decode("utf-8", "replace"))
     return hashlib.sha256("\x00".join(parts).encode()).hexdigest()
@@ -166,17 +178,22 @@ def _digest(request: StartRequest) -> str:
 
 def _earlier(birth: Birth) -> InstanceView:
     """Return the instance that has the id or key already, if it came from the same request."""
-    known = models.Instance.objects.filter(pk=birth.instance_id).first()
-    if known is None:
-        known = models.Instance.objects.filter(
-            namespace=birth.namespace, workflow=birth.workflow, idempotency_key=birth.idempotency_key
-        ).first()
+    known = _known(birth)
     if known is None:
         raise UnavailableError("the instance with this key was removed at this moment; send the request again")
     if known.request_digest != birth.request_digest:
         what = f"idempotency key {birth.idempotency_key!r}" if birth.idempotency_key else f"id {birth.instance_id}"
         raise ConflictError(f"the {what} was used for another request (instance {known.pk})")
     return _view(known)
+
+
+def _known(birth: Birth) -> models.Instance | None:
+    known = models.Instance.objects.filter(pk=birth.instance_id).first()
+    if known is None and birth.idempotency_key is not None:
+        known = models.Instance.objects.filter(
+            namespace=birth.namespace, workflow=birth.workflow, idempotency_key=birth.idempotency_key
+        ).first()
+    return known
 
 
 def get_instance(instance_id: UUID | str, *, actor: Actor, wait_seconds: float = 0) -> InstanceView:

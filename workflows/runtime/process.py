@@ -12,6 +12,7 @@ from django.db import connection
 from django.utils.module_loading import import_string
 
 from workflows import models
+from workflows.runtime.admission import Admission
 from workflows.runtime.children import Children, Find
 from workflows.runtime.clock import DatabaseClock
 from workflows.runtime.cluster import Presence
@@ -72,6 +73,7 @@ class Process:
         self.stepper.consequences = Consequences(
             self.records, workers, self.clock, self.children, self.endings, self.stepper.submit
         )
+        self.admission = Admission(config.messaging.back_pressure)
         self.sandbox = open_sandbox()
         self._latest: dict[tuple[str, str, str], tuple[float, models.Definition | None]] = {}
 
