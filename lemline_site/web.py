@@ -22,4 +22,4 @@ control_socket_disable = True
 
 def post_worker_init(worker: object) -> None:
     """Called once the application is loaded."""
-    garbage.settle()
+    garbage.settle(LEMLINE.jvm.gc.strategy, LEMLINE.jvm.gc.max_gc_pause_millis)

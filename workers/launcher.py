@@ -20,6 +20,7 @@ from workers.declaration import await_queues
 from workers.desk import desk, has_desk, open_desk
 from workers.dispatcher import CeleryWorkers, connect
 from workers.garbage import settle
+from workers.memory import MemoryGuard
 from workers.pools import ACTIVITY_POOLS, ROLES, pools
 from workers.routing import Routing, routing
 from workers.slots import Slots
@@ -60,7 +61,7 @@ def main(roles: Sequence[str]) -> int:
     for thread in threads:
         thread.start()
     worker = _worker(roles)
-    settle()
+    settle(settings.LEMLINE.jvm.gc.strategy, settings.LEMLINE.jvm.gc.max_gc_pause_millis)
     with _ending(threads):
         worker.start()
     return int(worker.exitcode or 0)
@@ -122,6 +123,8 @@ def _threads(process: Process, roles: Sequence[str]) -> list[Any]:
     if set(roles) & set(ACTIVITY_POOLS):
         open_desk(process, claims, max(pools(settings.LEMLINE)[role].max_size for role in roles))
     threads: list[Any] = [Heartbeat(process.presence, process.records, process.clock, lease, claims.renew)]
+    if settings.LEMLINE.jvm.memory.max is not None:
+        threads.append(MemoryGuard(settings.LEMLINE.jvm.memory.max))
     if "maintenance" in roles:
         threads.append(Timekeeper(process.records, process.clock, process.stepper))
         threads.append(Retention(process.clock))

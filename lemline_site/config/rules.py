@@ -8,6 +8,9 @@ from lemline_site.config.sections import Config
 
 _PORTS = range(1, 65536)
 
+SMALLEST_PROCESS = 128 * 1024**2
+"""Bytes of a worker that has done nothing yet."""
+
 
 def mistakes(config: Config) -> Iterator[str]:
     """Yield a line for each value that cannot work."""
@@ -35,5 +38,7 @@ def _together(config: Config) -> Iterator[str]:
         yield "lemline.web.port: at most 65535"
     if idle is not None and idle > lease / 2:
         yield "lemline.database.idle-in-transaction-timeout: at most half of lemline.execution.lease"
+    if config.jvm.memory.max is not None and config.jvm.memory.max < SMALLEST_PROCESS:
+        yield "lemline.jvm.memory.max: at least 128M, since a worker takes that when it starts"
     if not config.secrets.env_prefix:
         yield "lemline.secrets.env-prefix: a prefix is wanted, or workflows could read the whole environment"

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Literal
 
 from lemline_site.config.event_sections import Events
+from lemline_site.config.jvm_sections import Jvm
 from lemline_site.config.values import Bytes
 
 _KIB, _MIB, _GIB = 1024, 1024**2, 1024**3
@@ -403,6 +404,7 @@ class Config:
     http: Http = field(default_factory=Http)
     expressions: Expressions = field(default_factory=Expressions)
     processes: Processes = field(default_factory=Processes)
+    jvm: Jvm = field(default_factory=Jvm)
     secrets: Secrets = field(default_factory=Secrets)
     limits: Limits = field(default_factory=Limits)
     web: Web = field(default_factory=Web)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from types import NoneType, UnionType
-from typing import Any, Literal, NewType, get_args, get_origin
+from typing import Any, Literal, NewType, Union, get_args, get_origin
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -18,6 +18,9 @@ Bytes = NewType("Bytes", int)
 class ConfigurationError(ImproperlyConfigured):
     """The configuration cannot be used; the message names the key, its source and what is allowed."""
 
+
+_UNIONS = (UnionType, Union)
+"""A size that may be missing is the latter: what `NewType` gives has `|` from typing."""
 
 _ISO = re.compile(
     r"P(?=.)(?:(?P<weeks>\d+)W)?(?:(?P<days>\d+(?:\.\d+)?)D)?"
@@ -33,7 +36,7 @@ _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 def parse_value(text: str, kind: Any) -> object:
     """Return what a text means as a value of a type; ValueError says what is allowed."""
     text = text.strip()
-    if get_origin(kind) is UnionType:
+    if get_origin(kind) in _UNIONS:
         return _optional(text, kind)
     if get_origin(kind) is Literal:
         return _choice(text, get_args(kind))
@@ -58,7 +61,7 @@ def format_value(value: object) -> str:
 
 def describe_type(kind: Any) -> str:
     """Return what to write, in the words of the reference: `duration`, `size`, `a | b`."""
-    if get_origin(kind) is UnionType:
+    if get_origin(kind) in _UNIONS:
         return f"{describe_type(_inner(kind))}, or nothing"
     if get_origin(kind) is Literal:
         return " or ".join(f"`{choice}`" for choice in get_args(kind))

@@ -34,6 +34,16 @@ def ignore(folder: str) -> int:
     return os.getpid()
 
 
+@activity("stop/grow")
+def grow(folder: str, size: int) -> int:
+    """Hold on to so much memory, and wait for the file."""
+    _HELD.append(bytearray(b"x") * size)
+    return ignore(folder)
+
+
+_HELD: list[bytearray] = []
+
+
 def _note(folder: str, label: str) -> None:
     with (Path(folder) / "order").open("a") as file:
         file.write(f"{label}\n")
