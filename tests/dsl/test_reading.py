@@ -149,3 +149,21 @@ def test_the_source_stays_as_it_was_written():
 
     [item] = definition.source["do"]
     assert list(item["a"]["set"]) == ["z", "a"]
+
+
+SEED_BATCH = """
+do:
+  - processBatch:
+      for:
+        iterator: "${ .items | _chunk(2) }"
+        as: "batch"
+        parallel: true
+        maxConcurrency: 10
+        do:
+          - processBatch:
+              callHTTP: {url: "https://api.example.com/batch-process", method: "POST", body: "${ .batch }"}
+"""
+
+
+def test_where_the_item_is_looked_for_in_the_input_it_is_there_and_the_warning_says_its_name():
+    assert ("/do/0/processBatch/for/as", "the item is read as $batch, not as .batch") in warned(SEED_BATCH)

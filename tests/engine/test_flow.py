@@ -462,3 +462,49 @@ def test_names_are_escaped_in_positions():
     played.fail("a/b~c")
 
     assert played.problem.instance == "/do/0/a~1b~0c"
+
+
+SEED = """
+    do:
+      - processBatch:
+          for:
+            iterator: "${ .items | _chunk(100) }"
+            as: "batch"
+            parallel: true
+            maxConcurrency: 10
+            do:
+              - processBatch:
+                  callHTTP: {url: "https://api.example.com/batch-process", method: "POST", body: "${ .batch }"}
+"""
+
+
+def test_batches_in_the_older_spelling_are_at_most_ten_at_once_and_come_out_in_order():
+    played = run(SEED, {"items": list(range(1050))})
+    most = sizes = 0
+    bodies = []
+    while played.requests():
+        most = max(most, len(played.requests()))
+        bodies.append(played.requests()[0].arguments["body"])
+        sizes += 1
+        played.succeed("processBatch", bodies[-1][0])
+
+    assert (sizes, most, [len(body) for body in bodies]) == (11, 10, [100] * 10 + [50])
+    assert played.output == [100 * number for number in range(11)]
+
+
+def test_an_item_in_the_older_spelling_is_found_in_the_input_of_each_task_that_looks_for_it_there():
+    played = run(
+        """
+        do:
+          - each:
+              for:
+                in: .orders
+                as: order
+                do:
+                  - first: {set: '${ {sum: (.sum // 0) + .order.price} }'}
+                  - second: {do: [{third: {input: {from: '${ {sum, name: .order.name} }'}, set: '${ . }'}}]}
+        """,
+        {"orders": [{"name": "a", "price": 1}, {"name": "b", "price": 2}]},
+    )
+
+    assert played.output == {"sum": 3, "name": "b"}
