@@ -71,12 +71,6 @@ def test_what_cannot_be_run_yet_is_said_at_registration_but_is_no_mistake(what: 
     assert not parse(HEAD + UNWORKABLE[what], strict=True).warnings
 
 
-def test_a_schedule_says_that_it_starts_nothing_yet():
-    [warning] = parse(HEAD + "schedule: {every: PT1H}\ndo: []").warnings
-
-    assert (warning.pointer, warning.line) == ("/schedule", 2)
-
-
 HINTS = [
     ("- a:\n  set: {x: 1}", "indent 'set' below the name of its task"),
     ("- a: {do: []}\n  b: {do: []}", "begin each task with its own dash"),

@@ -392,10 +392,19 @@ class Use:
 class Schedule:
     """When instances start by themselves; one of the four is given."""
 
-    every: Duration | None = None
+    every: timedelta | None = None
     cron: str | None = None
-    after: Duration | None = None
+    after: timedelta | None = None
     on: EventStrategy | None = None
+    time_zone: str = ""
+    """IANA name of the zone that `cron` is read in (`document.metadata.schedule.timeZone`); empty for the configured
+    one. A text that names a zone itself has its own.
+    """
+
+    catch_up: str = ""
+    """What to do about starts that were missed: `skip`, `once` or `all` (`document.metadata.schedule.catchUp`); empty
+    for what is configured.
+    """
 
 
 @dataclass(frozen=True, kw_only=True)

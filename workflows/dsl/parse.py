@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
-from workflows.dsl import events, resources, rules, shapes
+from workflows.dsl import resources, rules, schedules, shapes
 from workflows.dsl.expression import mistakes
 from workflows.dsl.issues import DefinitionError, Issues, did_you_mean
 from workflows.dsl.jsontext import Json
@@ -114,7 +114,7 @@ class _Document:
             output=resources.output_of(context, value["output"], "/output") if "output" in value else None,
             use=use,
             timeout=shapes.timeout(context, value["timeout"], "/timeout") if "timeout" in value else None,
-            schedule=self._schedule(value["schedule"]) if "schedule" in value else None,
+            schedule=self._schedule(),
             mode=self._evaluate(),
             tasks={each.position: each for each in rules.walk(tasks, use)},
         )
@@ -149,6 +149,15 @@ class _Document:
             summary=text("summary", "summary", None) or None,
             tags=shapes.members(context, inner.get("tags", {}), below(pointer, "tags"), "tags"),
             metadata=shapes.members(context, inner.get("metadata", {}), below(pointer, "metadata"), "metadata"),
+        )
+
+    def _schedule(self) -> Schedule | None:
+        if "schedule" not in self._value:
+            return None
+        document = self._value.get("document")
+        metadata = document.get("metadata") if isinstance(document, dict) else None
+        return schedules.schedule(
+            self._context, self._value["schedule"], metadata if isinstance(metadata, dict) else {}
         )
 
     def _evaluate(self) -> str:
@@ -241,15 +250,3 @@ class _Document:
                 name,
                 resources.endpoint(self._context, inner.get("endpoint", "http://missing"), below(place, "endpoint")),
             )
-
-    def _schedule(self, value: Json) -> Schedule:
-        context = self._context
-        inner = shapes.members(context, value, "/schedule", "schedule", ("every", "cron", "after", "on"))
-        if len(inner) != 1:
-            self._issues.error("/schedule", "a schedule says one of every, cron, after and on")
-        return Schedule(
-            every=shapes.duration(context, inner["every"], "/schedule/every") if "every" in inner else None,
-            cron=shapes.text(context, inner["cron"], "/schedule/cron", "cron") if "cron" in inner else None,
-            after=shapes.duration(context, inner["after"], "/schedule/after") if "after" in inner else None,
-            on=events.strategy(context, inner["on"], "/schedule/on") if "on" in inner else None,
-        )

@@ -58,8 +58,6 @@ def _lists(task: Task) -> Iterator[TaskList]:
 
 def check(definition: Definition, issues: Issues, functions: Callable[[str], object | None] | None) -> None:
     """Note names that point nowhere, and what can be read but not be run yet."""
-    if definition.schedule is not None:
-        issues.remark("/schedule", "a schedule is read, but starts no instances yet")
     for each in definition.tasks.values():
         if isinstance(each, CallTask) and each.call not in CALLS and each.call:
             _check_function(each, definition, issues, functions)
