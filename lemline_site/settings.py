@@ -121,7 +121,7 @@ CELERY_TASK_SEND_SENT_EVENT = True
 CELERY_TASK_TRACK_STARTED = True
 
 CELERY_TIMEZONE = "UTC"
-CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
+CELERY_BEAT_SCHEDULER = "workers.beat:Scheduler"
 CELERY_BEAT_MAX_LOOP_INTERVAL = timedelta(seconds=30).total_seconds()
 # Celery's Django fixup would close the connection around every job; stale ones are found by their failure.
 CELERY_DB_REUSE_MAX = 1_000_000_000

@@ -30,6 +30,7 @@ from workflows.runtime.ports import Delivery
 from workflows.runtime.process import Process
 from workflows.runtime.records import Birth
 from workflows.runtime.retention import Retention
+from workflows.runtime.schedule_keeper import ScheduleKeeper
 from workflows.runtime.sweeper import Sweeper
 from workflows.runtime.timekeeper import EMBEDDED_LOOK_SECONDS, Timekeeper
 from workflows.runtime.views import InstanceView
@@ -106,6 +107,7 @@ class Embedded:
         process = self.process
         self._heartbeat = Heartbeat(process.presence, process.records, process.clock, lease, self._workers.claims.renew)
         self._timekeeper = Timekeeper(process.records, process.clock, process.stepper, EMBEDDED_LOOK_SECONDS)
+        self._schedules = ScheduleKeeper(process)
         self._retention = Retention(process.clock)
         self._sweeper = Sweeper(
             process.records,
@@ -127,6 +129,7 @@ class Embedded:
         self.process.records.ring_all()
         self._heartbeat.start()
         self._timekeeper.start()
+        self._schedules.start()
         self._sweeper.start()
         self._retention.start()
 
@@ -134,6 +137,7 @@ class Embedded:
         """Store what is in hand and end."""
         self._retention.stop()
         self._sweeper.stop()
+        self._schedules.stop()
         self._timekeeper.stop()
         self._workers.stop()
         # What is cut off here is begun again at the next start.

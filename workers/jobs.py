@@ -1,10 +1,12 @@
 """The Celery jobs, each a few lines: what is wanted is read, run, and its outcome handed to the stepper."""
 
-from workers import taking
+from workers import beat, taking
 from workers.app import app
 from workers.desk import HandedBackError, desk
 from workers.message import decode
 from workers.publisher import JOB
+from workflows.runtime.firing import Firing
+from workflows.runtime.process import current
 
 
 @app.task(name=JOB)
@@ -15,5 +17,15 @@ def run_activity(text: str) -> None:
         desk().handle(message)
     except HandedBackError:
         desk().pass_on(message)
+    finally:
+        taking.opened()
+
+
+@app.task(name=beat.JOB)
+def look(**_: object) -> None:
+    """Start what schedules have due. Timekeepers do so by themselves: this is for whoever rings."""
+    process = current()
+    try:
+        Firing(process).fire_due(process.clock.now())
     finally:
         taking.opened()

@@ -32,6 +32,7 @@ from workflows.runtime.cluster import Heartbeat
 from workflows.runtime.errors import InvalidRequestError
 from workflows.runtime.process import Process
 from workflows.runtime.retention import Retention
+from workflows.runtime.schedule_keeper import ScheduleKeeper
 from workflows.runtime.sweeper import Sweeper
 from workflows.runtime.timekeeper import Timekeeper
 
@@ -127,6 +128,7 @@ def _threads(process: Process, roles: Sequence[str]) -> list[Any]:
         threads.append(MemoryGuard(settings.LEMLINE.jvm.memory.max))
     if "maintenance" in roles:
         threads.append(Timekeeper(process.records, process.clock, process.stepper))
+        threads.append(ScheduleKeeper(process))
         threads.append(Retention(process.clock))
         limit = settings.LEMLINE.execution.max_recoveries
         threads.append(

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from lemline_site.config.keys import KEYS, read
 from lemline_site.config.sections import Config
@@ -40,5 +41,15 @@ def _together(config: Config) -> Iterator[str]:
         yield "lemline.database.idle-in-transaction-timeout: at most half of lemline.execution.lease"
     if config.jvm.memory.max is not None and config.jvm.memory.max < SMALLEST_PROCESS:
         yield "lemline.jvm.memory.max: at least 128M, since a worker takes that when it starts"
+    if not _is_zone(config.schedules.time_zone):
+        yield f"lemline.schedules.time-zone: {config.schedules.time_zone!r} is no time zone; write e.g. Europe/Berlin"
     if not config.secrets.env_prefix:
         yield "lemline.secrets.env-prefix: a prefix is wanted, or workflows could read the whole environment"
+
+
+def _is_zone(name: str) -> bool:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return False
+    return True

@@ -10,6 +10,7 @@ from typing import Literal
 
 from lemline_site.config.event_sections import Events
 from lemline_site.config.jvm_sections import Jvm
+from lemline_site.config.schedule_sections import Schedules
 from lemline_site.config.values import Bytes
 
 _KIB, _MIB, _GIB = 1024, 1024**2, 1024**3
@@ -399,6 +400,7 @@ class Config:
     execution: Execution = field(default_factory=Execution)
     workflow: Workflow = field(default_factory=Workflow)
     events: Events = field(default_factory=Events)
+    schedules: Schedules = field(default_factory=Schedules)
     audit: Audit = field(default_factory=Audit)
     history: History = field(default_factory=History)
     http: Http = field(default_factory=Http)

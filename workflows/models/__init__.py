@@ -19,6 +19,7 @@ from workflows.models.instances import (
     InstanceQuerySet,
     Label,
 )
+from workflows.models.schedules import Fire, Gathering, Schedule, ScheduleQuerySet
 
 __all__ = [
     "FINAL_STATUSES",
@@ -29,10 +30,14 @@ __all__ = [
     "DeadLetter",
     "Definition",
     "DefinitionQuerySet",
+    "Fire",
+    "Gathering",
     "History",
     "Instance",
     "InstanceQuerySet",
     "Label",
     "Node",
     "ReceivedEvent",
+    "Schedule",
+    "ScheduleQuerySet",
 ]

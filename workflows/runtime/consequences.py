@@ -5,7 +5,7 @@ and every receiver recognises a repetition.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -43,6 +43,8 @@ class Consequences:
         self._children = children
         self._endings = endings
         self._submit = submit
+        self.run_ended: Callable[[str], None] = lambda _: None
+        """Told of each instance that has ended and from whose end its definition's schedule counts."""
 
     def follow(self, taken: Sequence[Taken]) -> None:
         """Do what these steps asked for. Never raises: they are committed, whatever becomes of this."""
@@ -130,3 +132,6 @@ class Consequences:
         self._endings.announce(taken.instance_id)
         if taken.state.parent_wait:
             self._children.tell_of(taken)
+        schedule = taken.subject.registered.definition.schedule
+        if schedule is not None and schedule.after is not None:
+            self.run_ended(taken.instance_id)

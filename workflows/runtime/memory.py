@@ -45,6 +45,11 @@ class MemoryRecords:
 
     def save(self, changes: Changes) -> None:
         """Change everything and let go."""
+        self.write(changes)
+        self._lock.release()
+
+    def write(self, changes: Changes) -> None:
+        """Change everything."""
         for birth, phase, after in changes.births:
             self.instances[birth.instance_id] = (birth, phase)
             if after is not None:
@@ -57,7 +62,6 @@ class MemoryRecords:
         for instance in changes.removed:
             self._rows.pop(instance, None)
         self.history.extend(changes.history)
-        self._lock.release()
 
     def rollback(self) -> None:
         """Let go."""

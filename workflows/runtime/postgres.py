@@ -131,6 +131,11 @@ class PostgresRecords:
         parts.append(b"COMMIT")
         self._run(cursor, b" ".join(parts))
 
+    def write(self, changes: Changes) -> None:
+        """Write everything with one text."""
+        cursor = self._cursor()
+        self._run(cursor, b" ".join(_statements(cursor, changes)))
+
     def rollback(self) -> None:
         """Give up the transaction."""
         connection = connections[self._alias]

@@ -29,6 +29,7 @@ from workflows.runtime.secrets import ProvidedSecrets
 from workflows.runtime.sqlite import SqliteRecords
 from workflows.runtime.step import Steps
 from workflows.runtime.stepper import Stepper
+from workflows.runtime.successions import run_ended
 
 log = logging.getLogger("lemline.process")
 
@@ -74,6 +75,9 @@ class Process:
             self.records, workers, self.clock, self.children, self.endings, self.stepper.submit
         )
         self.admission = Admission(config.messaging.back_pressure)
+        if find is None:
+            # With a table of definitions, there is one of schedules.
+            self.stepper.consequences.run_ended = run_ended
         self.sandbox = open_sandbox()
         self._latest: dict[tuple[str, str, str], tuple[float, models.Definition | None]] = {}
 

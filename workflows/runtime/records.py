@@ -181,6 +181,10 @@ class Records(Protocol):
         """Write everything and commit, by the connection that locked: another one would write without a lock."""
         ...
 
+    def write(self, changes: Changes) -> None:
+        """Write everything by the transaction that this thread's connection is in; whoever began it commits."""
+        ...
+
     def rollback(self) -> None:
         """Give up the transaction, and the connection with it when it is beyond use. Never raises."""
         ...

@@ -14,6 +14,7 @@ from workflows.runtime.audit import Actor, record
 from workflows.runtime.errors import ConflictError, InvalidRequestError, NotFoundError, TooLargeError
 from workflows.runtime.listing import Page, after_cursor, cursor_of
 from workflows.runtime.process import current
+from workflows.runtime.timetables import follow
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,12 +88,15 @@ def _store(row: models.Definition, actor: Actor, force: bool) -> bool:
                 namespace=row.namespace, name=row.name, version=row.version
             ).first()  # fmt: skip
             if known is not None and known.digest == row.digest:
+                # Its schedule all the same: the text may have been registered before schedules started anything.
+                follow(row.namespace, row.name, row.created_at)
                 return False
             if known is not None:
                 if not force:
                     raise ConflictError(_conflict(row, known))
                 models.Definition.objects.filter(pk=known.pk).update(is_current=False)
             row.save()
+            follow(row.namespace, row.name, row.created_at)
             record(actor, "definition.register", str(row), "forced" if known else "", row.created_at)
     except IntegrityError:
         # Somebody registered the same version at the same moment; what they stored decides.
@@ -165,9 +169,11 @@ def delete_definition(namespace: str, name: str, version: str, *, actor: Actor, 
     opened = models.Instance.objects.open().filter(definition=row).count()
     if opened and not force:
         raise ConflictError(f"{opened} instances of {row} are open; end them first, or delete it with force")
+    now = current().clock.now()
     with transaction.atomic():
         models.Definition.objects.filter(pk=row.pk).update(is_current=False)
-        record(actor, "definition.delete", str(row), "forced" if force else "", current().clock.now())
+        follow(namespace, name, now)
+        record(actor, "definition.delete", str(row), "forced" if force else "", now)
     current().forget_latest()
 
 

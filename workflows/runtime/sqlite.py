@@ -91,12 +91,16 @@ class SqliteRecords:
 
     def save(self, changes: Changes) -> None:
         """Write everything and commit."""
+        self.write(changes)
+        self._run(self._connection(), "COMMIT")
+
+    def write(self, changes: Changes) -> None:
+        """Write everything."""
         connection = self._connection()
         for sql, rows in _statements(changes):
             written = self._run_many(connection, sql, rows)
             if sql is _UPDATE and rows and written != len(rows):
                 raise ContentionError("somebody else wrote one of these checkpoints")
-        self._run(connection, "COMMIT")
 
     def rollback(self) -> None:
         """Give up the transaction."""
