@@ -29,6 +29,12 @@ ROUTES = [
     ("POST", "/keys", {"name": "new", "role": "viewer"}, "admin", 201),
     ("DELETE", "/keys/1", None, "admin", 204),
     ("GET", "/queues", None, "viewer", 200),
+    ("GET", "/schedules", None, "viewer", 200),
+    ("GET", "/schedules/1", None, "viewer", 200),
+    ("POST", "/schedules/1/pause", {}, "operator", 200),
+    ("POST", "/schedules/1/resume", {}, "operator", 200),
+    ("POST", "/schedules/1/trigger", {}, "operator", 202),
+    ("POST", "/schedules/1/backfill", {"from": "2026-01-01", "to": "2026-01-02"}, "operator", 202),
     ("GET", "/openapi.json", None, "viewer", 200),
     ("GET", "/docs", None, "viewer", 200),
     ("GET", "/api/v1/", None, "viewer", 404),
@@ -58,6 +64,7 @@ def opened(api: Caller) -> str:
     """The id of a waiting instance of tests/sleeper; tests/echo and key 1 are there too."""
     register(ECHO)
     register(SLEEPER, name="sleeper")
+    register(f"schedule: {{cron: '@daily'}}\n{ECHO}", name="daily")
     return start("sleeper").id
 
 
@@ -107,7 +114,10 @@ def test_every_route_of_the_api_stands_in_the_table(api: Caller) -> None:
 def _pattern(path: str) -> str:
     known = {"tests": "{namespace}", "echo": "{name}", "1.0.0": "{version}", "{id}": "{instance_id}"}
     parts = [known.get(part, part) for part in path.split("/")]
-    return "/".join("{key_id}" if part == "1" else part for part in parts)
+    numbered = {
+        place: f"{{{parts[place - 1].removesuffix('s')}_id}}" for place, part in enumerate(parts) if part == "1"
+    }
+    return "/".join(numbered.get(place, part) for place, part in enumerate(parts))
 
 
 @pytest.mark.parametrize("route", IN_A_NAMESPACE, ids=lambda route: f"{route[0]} {route[1]}")

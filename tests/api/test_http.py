@@ -26,6 +26,12 @@ PATHS = {
     "/keys": "GET, HEAD, POST",
     "/keys/1": "DELETE",
     "/queues": "GET, HEAD",
+    "/schedules": "GET, HEAD",
+    "/schedules/1": "GET, HEAD",
+    "/schedules/1/pause": "POST",
+    "/schedules/1/resume": "POST",
+    "/schedules/1/trigger": "POST",
+    "/schedules/1/backfill": "POST",
 }
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW")
@@ -34,7 +40,7 @@ WRONG = [(path, method) for path, right in PATHS.items() for method in METHODS i
 HEALTH = ("/health", "/health/live", "/health/liveness", "/health/ready", "/health/readiness")
 
 LATER = [
-    "/events", "/events/stream", "/schedules", "/functions", "/sinks", "/webhooks", "/hooks/x",
+    "/events", "/events/stream", "/functions", "/sinks", "/webhooks", "/hooks/x",
     "/approvals", "/approvals/1", "/approve/x", "/instances/bulk", "/instances/{id}/graph.svg",
     "/instances/{id}/timeline.svg",
 ]  # fmt: skip
@@ -44,8 +50,9 @@ PROBLEM = {"type", "title", "status", "detail", "instance"}
 
 @pytest.fixture
 def opened(api: Caller) -> str:
-    """The id of an instance of tests/echo."""
+    """The id of an instance of tests/echo; schedule 1 is there too."""
     register(ECHO)
+    register(f"schedule: {{cron: '@daily'}}\n{ECHO}", name="daily")
     return start().id
 
 
@@ -224,7 +231,7 @@ def test_no_parameter_that_is_described_can_be_filled_so_that_it_breaks(api: Cal
 
     for path, methods in described.items():
         target = path.removeprefix("/api/v1").format(
-            namespace="tests", name="echo", version="1.0.0", instance_id=opened, key_id="x"
+            namespace="tests", name="echo", version="1.0.0", instance_id=opened, key_id="x", schedule_id="1"
         )
         for method, operation in methods.items():
             names = [each["name"] for each in operation.get("parameters", []) if each["in"] == "query"]
@@ -238,7 +245,7 @@ def test_no_body_that_is_described_can_be_filled_so_that_it_breaks(api: Caller, 
 
     for path, methods in described.items():
         target = path.removeprefix("/api/v1").format(
-            namespace="tests", name="echo", version="1.0.0", instance_id=opened, key_id="x"
+            namespace="tests", name="echo", version="1.0.0", instance_id=opened, key_id="x", schedule_id="1"
         )
         for method, operation in methods.items():
             content = operation.get("requestBody", {}).get("content", {}).get("application/json", {})

@@ -68,7 +68,7 @@ def start(request: HttpRequest, params: Query[schemas.StartParams]) -> HttpRespo
         priority=body.priority,
         labels=body.labels,
         instance_id=body.id,
-        idempotency_key=_idempotency_key(request),
+        idempotency_key=idempotency_key(request),
         start_at=body.start_at,
     )
     return _start(request, wanted, params.wait)
@@ -87,7 +87,7 @@ def _run(
         priority=params.priority,
         labels=schemas.labels_of(params.label),
         instance_id=None,
-        idempotency_key=_idempotency_key(request),
+        idempotency_key=idempotency_key(request),
         start_at=None,
     )
     return _start(request, wanted, params.wait)
@@ -104,7 +104,8 @@ def _start(request: HttpRequest, wanted: StartRequest, wait: float | None) -> Ht
     return show(view, status=200 if has_ended else 202, headers={"Location": f"/api/v1/instances/{view.id}"})
 
 
-def _idempotency_key(request: HttpRequest) -> str | None:
+def idempotency_key(request: HttpRequest) -> str | None:
+    """Return what the header of this name says, None without it."""
     key: str | None = request.META.get("HTTP_IDEMPOTENCY_KEY")
     if key is None:
         return None

@@ -9,7 +9,7 @@ from django.urls import URLPattern, URLResolver, include, path, re_path
 from django.views.decorators.csrf import csrf_exempt
 from ninja import NinjaAPI
 
-from workflows.api import dead_letters, definitions, health, instances, keys, problems, queues, starts
+from workflows.api import dead_letters, definitions, health, instances, keys, problems, queues, schedules, starts
 from workflows.api.access import OPERATOR, refuse, viewers_only
 from workflows.api.shortcut import shortcut
 
@@ -32,6 +32,7 @@ def _build() -> NinjaAPI:
     api.add_router("/dead-letters", dead_letters.router)
     api.add_router("/keys", keys.router)
     api.add_router("/queues", queues.router)
+    api.add_router("/schedules", schedules.router)
     return api
 
 

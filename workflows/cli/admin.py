@@ -123,9 +123,10 @@ def _redeliver(options: argparse.Namespace, output: Output) -> None:
 
 
 def _cleanup(options: argparse.Namespace, output: Output) -> None:
-    """Remove ended instances, events and audit entries that are older than they are kept.
+    """Remove ended instances, events, starts by schedules and audit entries that are older than they are kept.
 
-    The ages are lemline.workflow.cleanup-after, lemline.events.retention and lemline.audit.retention.
+    The ages are lemline.workflow.cleanup-after, lemline.events.retention, lemline.schedules.retention and
+    lemline.audit.retention.
     """
     from django.conf import settings
 

@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -113,6 +113,15 @@ def limit(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= MOST_ROWS:
         raise argparse.ArgumentTypeError(f"{text!r} is out of range; write a number from 1 to {MOST_ROWS}")
     return int(text)
+
+
+def moment(text: str) -> datetime:
+    """Read a time in ISO 8601; UTC when it says nothing else."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time; write 2026-01-31 or 2026-01-31T12:00:00Z") from error
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def label(text: str) -> tuple[str, str]:

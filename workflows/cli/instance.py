@@ -1,13 +1,22 @@
 """`instance start|get|list|history|suspend|resume|cancel|retry|watch`."""
 
 import argparse
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 from workflows.cli.areas import Area, Areas
 from workflows.cli.exits import Exit
-from workflows.cli.inputs import actor, add_input_flags, duration, instance_id, label, limit, read_input, reference
+from workflows.cli.inputs import (
+    actor,
+    add_input_flags,
+    duration,
+    instance_id,
+    label,
+    limit,
+    moment,
+    read_input,
+    reference,
+)
 from workflows.cli.output import Output, cell
 from workflows.dsl.jsontext import Json
 
@@ -48,8 +57,8 @@ def _add_questions(area: Area) -> None:
     listing.add_argument("workflow", nargs="?", metavar="NAMESPACE/NAME")
     listing.add_argument("--status", help="a status, also active, failed, terminated")
     listing.add_argument("--label", action="append", type=label, default=[], metavar="KEY=VALUE")
-    listing.add_argument("--since", "--from", type=_moment, metavar="TIME", help="created at or after")
-    listing.add_argument("--until", "--to", type=_moment, metavar="TIME", help="created before")
+    listing.add_argument("--since", "--from", type=moment, metavar="TIME", help="created at or after")
+    listing.add_argument("--until", "--to", type=moment, metavar="TIME", help="created before")
     listing.add_argument("--error", help="type of the problem")
     listing.add_argument("--limit", type=limit, default=100)
     listing.add_argument("--cursor")
@@ -229,11 +238,3 @@ def _show(view: "InstanceView", output: Output) -> None:
 def _workflow(item: dict[str, Json]) -> str:
     ref = item["workflow"]
     return f"{ref['namespace']}/{ref['name']}:{ref['version']}"
-
-
-def _moment(text: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is no time; write 2026-01-31 or 2026-01-31T12:00:00Z") from error
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -11,12 +11,8 @@ def of_time(due_at: datetime) -> str:
 
 
 def of_request(key: str) -> str:
-    """Return the cause that somebody's request is.
-
-    Args:
-        key: Theirs, or one of ours; at most 64 characters.
-    """
-    return f"request {key}"
+    """Return the cause that somebody's request is, known by a key of theirs or one of ours."""
+    return f"request {hashlib.sha256(key.encode()).hexdigest()}"
 
 
 def of_events(keys: Sequence[tuple[str, str]]) -> str:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -47,6 +48,7 @@ class Removed:
     instances: int = 0
     history: int = 0
     events: int = 0
+    fires: int = 0
     audit: int = 0
 
     def __add__(self, other: "Removed") -> "Removed":
@@ -72,13 +74,21 @@ class Ages:
     """From their end."""
 
     events: timedelta
+    fires: timedelta
+    """What schedules started, and for which due time."""
+
     audit: timedelta
 
 
 def configured() -> Ages:
     """Return the ages that the configuration says."""
     config = settings.LEMLINE
-    return Ages(instances=config.workflow.cleanup_after, events=config.events.retention, audit=config.audit.retention)
+    return Ages(
+        instances=config.workflow.cleanup_after,
+        events=config.events.retention,
+        fires=config.schedules.retention,
+        audit=config.audit.retention,
+    )
 
 
 class Retention:
@@ -159,6 +169,8 @@ def removals(ages: Ages, now: datetime) -> Iterator[Removed]:
         yield from _remove_instances(candidates)
     while events := _remove_rows(_old_events(ages, now), "received_at"):
         yield Removed(events=events)
+    while fires := _remove_rows(_old_fires(ages, now), "at"):
+        yield Removed(fires=fires)
     while entries := _remove_rows(_old_entries(ages, now), "at"):
         yield Removed(audit=entries)
 
@@ -170,7 +182,11 @@ def counts(ages: Ages, now: datetime) -> Iterator[Removed]:
             ids = _free(candidates)
         history = models.History.objects.filter(instance__in=ids).count()
         yield Removed(instances=len(ids), history=history)
-    yield Removed(events=_old_events(ages, now).count(), audit=_old_entries(ages, now).count())
+    yield Removed(
+        events=_old_events(ages, now).count(),
+        fires=_old_fires(ages, now).count(),
+        audit=_old_entries(ages, now).count(),
+    )
 
 
 def _old_events(ages: Ages, now: datetime) -> QuerySet[models.ReceivedEvent]:
@@ -178,11 +194,15 @@ def _old_events(ages: Ages, now: datetime) -> QuerySet[models.ReceivedEvent]:
     return models.ReceivedEvent.objects.filter(is_expired, received_at__lt=now - ages.events)
 
 
+def _old_fires(ages: Ages, now: datetime) -> QuerySet[models.Fire]:
+    return models.Fire.objects.filter(at__lt=now - ages.fires)
+
+
 def _old_entries(ages: Ages, now: datetime) -> QuerySet[models.AuditEntry]:
     return models.AuditEntry.objects.filter(at__lt=now - ages.audit)
 
 
-def _remove_rows(old: QuerySet[models.ReceivedEvent] | QuerySet[models.AuditEntry], by: str) -> int:
+def _remove_rows(old: QuerySet[Any], by: str) -> int:
     with transaction.atomic():
         found = old.order_by(by).select_for_update(skip_locked=True)[:ROWS]
         ids = list(found.values_list("pk", flat=True))

@@ -85,6 +85,11 @@ def fire_json(fire: models.Fire) -> dict[str, Json]:
     }
 
 
+def last_fires(row: models.Schedule, most: int) -> list[models.Fire]:
+    """Return what it started last, the latest first."""
+    return list(models.Fire.objects.filter(schedule=row).order_by("-at", "-id")[:most])
+
+
 def list_schedules(
     *, actor: Actor, namespace: str | None = None, name: str | None = None, limit: int, cursor: str | None
 ) -> Page[ScheduleView]:
@@ -138,7 +143,7 @@ def trigger(schedule: int, *, actor: Actor, reason: str = "", key: str | None = 
         schedule: Which.
         actor: Who wants it.
         reason: For the audit.
-        key: An idempotency key of 1 to 64 characters: the same one starts one instance only.
+        key: An idempotency key: the same one starts one instance only.
 
     Raises:
         OperationRefusedError: It starts by events, whose input only they can be.
@@ -230,5 +235,5 @@ def _store(row: models.Schedule, actor: Actor, action: str, reason: str, at: dat
 
 
 def _view(row: models.Schedule, fires: int) -> ScheduleView:
-    last = models.Fire.objects.filter(schedule=row).order_by("-at", "-id")[:fires]
-    return ScheduleView(row=row, next_at=None if row.paused_at else row.due_at, fires=tuple(last))
+    next_at = None if row.paused_at else row.due_at
+    return ScheduleView(row=row, next_at=next_at, fires=tuple(last_fires(row, fires)))

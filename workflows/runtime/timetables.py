@@ -13,6 +13,7 @@ from django.db import connection
 from django.utils.module_loading import import_string
 
 from workflows import dsl, models
+from workflows.dsl.cron import parse_cron
 from workflows.dsl.jsontext import encode
 from workflows.runtime.moments import times_of
 
@@ -95,7 +96,8 @@ def _said(definition: models.Definition) -> Said | None:
     catch_up = schedule.catch_up or config.catch_up
     match kind:
         case "cron":
-            return Said(kind, text, schedule.time_zone or config.time_zone, catch_up)
+            # A text that names its zone itself is shown with that one.
+            return Said(kind, text, parse_cron(text, schedule.time_zone or config.time_zone).zone, catch_up)
         case "every":
             return Said(kind, text, "", catch_up)
         case _:
