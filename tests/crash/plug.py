@@ -26,6 +26,7 @@ from workers.desk import Desk
 from workers.dispatcher import CeleryWorkers
 from workers.errand import Errand
 from workflows.runtime.cluster import Hold
+from workflows.runtime.firing import Firing
 from workflows.runtime.ports import Delivery
 from workflows.runtime.postgres import PostgresRecords
 from workflows.runtime.sqlite import SqliteRecords
@@ -166,6 +167,11 @@ before(Desk, "tell", "ended", lambda errand, *_: [errand.item.instance_id])
 for records in (PostgresRecords, SqliteRecords):
     before(records, "save", "saving", _of_changes)
     after(records, "save", "committed", _of_changes)
+before(Firing, "start", "firing", lambda *_: [])
+for records in (PostgresRecords, SqliteRecords):
+    # Within the transaction that fires: the instances are written, and what says so is not.
+    after(records, "write", "born", _of_changes)
+before(Firing, "follow", "fired", lambda *_: [])
 before(Desk, "go_on", "kept", lambda _, delivery: [delivery.instance_id])
 before(CeleryWorkers, "dispatch", "ringing", _of_deliveries)
 after(CeleryWorkers, "dispatch", "published", _of_deliveries)

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import cache
-from itertools import islice
+from itertools import islice, takewhile
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cronsim import CronSim, CronSimError
@@ -62,7 +62,7 @@ class Cron:
         out.
         """
         times = self._times(start - timedelta(microseconds=1), is_reverse=False)
-        return [time for time in islice(times, most) if time < end]
+        return list(islice(takewhile(lambda time: time < end, times), most))
 
     def _times(self, moment: datetime, *, is_reverse: bool) -> Iterator[datetime]:
         minute, hour = self.fields.split()[-5:-3]
