@@ -1,5 +1,7 @@
 """What gunicorn is told: `gunicorn --config python:lemline_site.web lemline_site.wsgi`."""
 
+from typing import Any
+
 from lemline_site.settings import LEMLINE
 from workers import garbage
 
@@ -20,6 +22,10 @@ loglevel = "warning"
 control_socket_disable = True
 
 
-def post_worker_init(worker: object) -> None:
+def post_worker_init(worker: Any) -> None:
     """Called once the application is loaded."""
     garbage.settle(LEMLINE.jvm.gc.strategy, LEMLINE.jvm.gc.max_gc_pause_millis)
+    # Not before there is an application: its models need one.
+    from workflows.api import streams
+
+    streams.SERVING.goes_on = lambda: worker.alive

@@ -22,6 +22,7 @@ from workers.message import Message
 from workers.pools import ACTIVITY_POOLS, pools
 from workers.routing import Routing, routing
 from workflows import dsl
+from workflows.api import streams
 from workflows.engine import decode_state
 from workflows.runtime import process as runtime
 from workflows.runtime.cluster import Heartbeat, Presence
@@ -161,10 +162,13 @@ def serve(host: str, port: int, ready: Callable[[], None]) -> None:
     for sign in (signal.SIGINT, signal.SIGTERM):
         # Not in the handler itself: `shutdown` waits for the loop that the handler interrupts.
         signal.signal(sign, lambda *_: threading.Thread(target=server.shutdown).start())
+    stopping = threading.Event()
+    streams.SERVING.goes_on = lambda: not stopping.is_set()
     ready()
     try:
         server.serve_forever(poll_interval=0.1)
     finally:
+        stopping.set()
         server.server_close()
         embedded.stop()
 

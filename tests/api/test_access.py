@@ -25,6 +25,7 @@ ROUTES = [
     ("POST", "/instances/{id}/retry", {}, "operator", 409),
     ("GET", "/dead-letters", None, "viewer", 200),
     ("POST", "/dead-letters/{id}/redeliver", {}, "operator", 409),
+    ("GET", "/events/stream", None, "viewer", 200),
     ("GET", "/keys", None, "admin", 200),
     ("POST", "/keys", {"name": "new", "role": "viewer"}, "admin", 201),
     ("DELETE", "/keys/1", None, "admin", 204),

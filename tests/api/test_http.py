@@ -40,7 +40,7 @@ WRONG = [(path, method) for path, right in PATHS.items() for method in METHODS i
 HEALTH = ("/health", "/health/live", "/health/liveness", "/health/ready", "/health/readiness")
 
 LATER = [
-    "/events", "/events/stream", "/functions", "/sinks", "/webhooks", "/hooks/x",
+    "/events", "/functions", "/sinks", "/webhooks", "/hooks/x",
     "/approvals", "/approvals/1", "/approve/x", "/instances/bulk", "/instances/{id}/graph.svg",
     "/instances/{id}/timeline.svg",
 ]  # fmt: skip

@@ -3,13 +3,24 @@
 from collections.abc import Callable
 from functools import wraps
 
-from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import URLPattern, URLResolver, include, path, re_path
 from django.views.decorators.csrf import csrf_exempt
 from ninja import NinjaAPI
 
-from workflows.api import dead_letters, definitions, health, instances, keys, problems, queues, schedules, starts
+from workflows.api import (
+    dead_letters,
+    definitions,
+    health,
+    instances,
+    keys,
+    problems,
+    queues,
+    schedules,
+    starts,
+    streams,
+)
 from workflows.api.access import OPERATOR, refuse, viewers_only
 from workflows.api.shortcut import shortcut
 
@@ -30,6 +41,7 @@ def _build() -> NinjaAPI:
     api.add_router("/workflows", definitions.router)
     api.add_router("/instances", instances.router)
     api.add_router("/dead-letters", dead_letters.router)
+    api.add_router("/events/stream", streams.router)
     api.add_router("/keys", keys.router)
     api.add_router("/queues", queues.router)
     api.add_router("/schedules", schedules.router)
@@ -62,6 +74,9 @@ def _not_allowed(request: HttpRequest, methods: list[str]) -> HttpResponse:
 
 def _without_body(response: HttpResponseBase) -> HttpResponseBase:
     """Servers send what they are given: after an answer to `HEAD` it would be read as the next answer."""
+    if isinstance(response, StreamingHttpResponse):
+        # What it would tell is not begun, and so holds nothing for longer than this answer.
+        response.streaming_content = ()
     if isinstance(response, HttpResponse):
         response["Content-Length"] = str(len(response.content))
         response.content = b""

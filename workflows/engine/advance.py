@@ -40,8 +40,8 @@ from workflows.engine.outcomes import Timer
 from workflows.engine.plan import plan_of
 from workflows.engine.problems import Problem, problem
 from workflows.engine.scope import DATA_LIMIT_BYTES
-from workflows.engine.state import SUSPECT_FROM, WORK, Attempts, Entry, Held, State, Wait
-from workflows.engine.step import Step
+from workflows.engine.state import SUSPECT_FROM, WORK, Attempts, Entry, Held, State, Status, Wait
+from workflows.engine.step import Cause, Step
 
 Answer = ActivitySucceeded | ActivityFailed | ChildStarted | ChildEnded | Continued | EventArrived
 
@@ -66,11 +66,11 @@ def advance(definition: Definition, state: State, fact: Fact, *, given_away: boo
     """
     wait_id: str | None = getattr(fact, "wait_id", None)
     if wait_id is not None and wait_id not in state.waits:
-        return Step(state=state, changed=False)
+        return Step(state=state, at=fact.at, changed=False)
     driver = Driver(plan_of(definition), state, fact.at, owned=given_away)
     had_work = state.status != "waiting"
     if not _APPLY[type(fact)](driver, fact):
-        return Step(state=state, changed=False)
+        return Step(state=state, at=fact.at, changed=False)
     return _step(driver, had_work)
 
 
@@ -82,7 +82,13 @@ def _step(driver: Driver, had_work: bool) -> Step:
         if not state.is_final:
             driver.set_status("running" if driver.has_work(had_any=had_work) else "waiting")
     state.step += 1
-    return Step(state=state, commands=(*driver.asked.values(), *driver.told), records=tuple(driver.records))
+    return Step(
+        state=state,
+        at=driver.at,
+        commands=(*driver.asked.values(), *driver.told),
+        records=tuple(driver.records),
+        marks=tuple(driver.marks),
+    )
 
 
 def _started(driver: Driver, fact: Started) -> bool:
@@ -93,7 +99,7 @@ def _started(driver: Driver, fact: Started) -> bool:
     state.missing_secrets = fact.missing_secrets
     state.agenda.append(Entry("", 0, state.started_with))
     if state.status == "pending":
-        driver.set_status("running")
+        driver.set_status("running", cause="started")
     return True
 
 
@@ -190,6 +196,7 @@ def _suspend(driver: Driver, fact: SuspendRequested) -> bool:
         return False
     state.suspended_at = fact.at
     driver.set_status("suspended", reason=fact.reason, by=fact.by)
+    driver.mark_all("suspended")
     if fact.resume_at is not None:
         state.counter += 1
         driver.open_timer(state.counter, Timer("resume", fact.resume_at))
@@ -205,7 +212,9 @@ def _resume(driver: Driver, fact: ResumeRequested) -> bool:
         driver.close_wait(wait_id)
     _shift_times(driver, fact.at - state.suspended_at)
     state.suspended_at = None
-    driver.set_status("running" if state.started_at else "pending", reason=fact.reason, by=fact.by)
+    status: Status = "running" if state.started_at else "pending"
+    driver.set_status(status, reason=fact.reason, by=fact.by, cause="resumed")
+    driver.mark_all("resumed")
     for wait_id, wait in state.waits.items():
         if wait.kind in WORK:
             state.waits[wait_id] = msgspec.structs.replace(wait, rung_at=fact.at)
@@ -252,8 +261,9 @@ def _retry(driver: Driver, fact: RetryRequested) -> bool:
     if fact.source == "beginning":
         state.shared = Data({})
         state.unknown = {}
+    cause: Cause = "resumed" if state.started_at else "started"
     state.started_at = state.started_at or fact.at
-    driver.set_status("running", reason=fact.reason, by=fact.by)
+    driver.set_status("running", reason=fact.reason, by=fact.by, cause=cause)
     driver.take_up(again, is_edited=edited is not None)
     return True
 

@@ -31,7 +31,7 @@ from workflows.engine.plan import Node, Plan
 from workflows.engine.problems import Problem, ProblemError, problem
 from workflows.engine.scope import DATA_LIMIT_BYTES, Scope
 from workflows.engine.state import Frame, Memo, Spread, State, Status, Wait
-from workflows.engine.step import PhaseChange, TaskRun
+from workflows.engine.step import Cause, Mark, PhaseChange, TaskRun
 
 _KINDS: Mapping[type[Ringable], Literal["activity", "child", "continue"]] = {
     RunActivity: "activity",
@@ -58,6 +58,7 @@ class Draft:
 
         self.told: list[Command] = []
         self.records: list[TaskRun | PhaseChange] = []
+        self.marks: list[Mark] = []
         self.answer: tuple[int, Fact] = (0, Fact(at=at))
         """The frame whose wait was answered, and the answer: who ran it and since when."""
 
@@ -69,11 +70,20 @@ class Draft:
         """Return the task of a frame."""
         return self.plan.nodes[self.state.frames[id].position]
 
-    def set_status(self, status: Status, *, reason: str = "", by: str = "") -> None:
+    def set_status(self, status: Status, *, reason: str = "", by: str = "", cause: Cause = "") -> None:
         """Enter a status, and say so in the history when it is another."""
-        if status != self.state.status:
-            self.state.status = status
-            self.records.append(PhaseChange(status=status, at=self.at, reason=reason, by=by))
+        state = self.state
+        if status != state.status:
+            state.status = status
+            problem = state.problem if status == "faulted" else None
+            self.records.append(
+                PhaseChange(status=status, at=self.at, reason=reason, by=by, cause=cause, problem=problem)
+            )
+
+    def mark_all(self, what: Literal["retried", "suspended", "resumed"]) -> None:
+        """Say this of every task that is being worked on."""
+        place = len(self.records)
+        self.marks.extend(Mark(place, what, frame) for frame in self.state.running_tasks())
 
     def remember(self, id: int, memo: Memo | None) -> Frame:
         """Give a frame another memo, and return it."""

@@ -23,6 +23,7 @@ from workflows.engine.plan import Node
 from workflows.engine.problems import Problem, ProblemError
 from workflows.engine.scope import Scope
 from workflows.engine.state import Attempts, Entry, Extended, Frame, Parked
+from workflows.engine.step import Mark
 
 MOVES_LIMIT = 1000
 """Tasks entered in one step. Part of every recorded history: another number is another engine."""
@@ -146,6 +147,7 @@ class Driver(Draft):
         if is_edited:
             self.forget_keys(entries.path_of_entry(state, state.agenda[again.entries.index(again.origin)]))
         state.parked = state.problem = None
+        self.mark_all("retried")
         for id in list(state.frames):
             if id in state.frames:
                 try:
@@ -172,9 +174,11 @@ class Driver(Draft):
         state = self.state
         state.counter = id = state.counter + 1
         data = entry.input
-        state.frames[id] = Frame(
+        state.frames[id] = frame = Frame(
             entry.position, entry.parent, data, data, self.at, entry.attempt, entry.iteration, entry.jumps
         )
+        if entry.parent:
+            self.marks.append(Mark(len(self.records), "begun", frame))
         self._apply(id, _ENTERED)
 
     def _apply(self, id: int, move: Move) -> None:
@@ -203,6 +207,7 @@ class Driver(Draft):
 
     def _skipped(self, id: int, scope: Scope) -> Turn | None:
         """Raw input is the output; no stage applies, and its `then` is not followed."""
+        self.marks.pop()  # What is skipped was never begun.
         self.close(id, "skipped", output=scope.frame.raw)
         return self._go_on(scope.frame, scope.node, scope.frame.raw, None)
 
@@ -247,6 +252,7 @@ class Driver(Draft):
 
     def _publishing(self, id: int, move: Publishing) -> Turn | None:
         self.told.append(move.command)
+        self.marks.append(Mark(len(self.records), "emitted", self.state.frames[id], move.command))
         return id, Done(move.output)
 
     def _go_on(self, frame: Frame, node: Node, output: Data, then: str | None) -> Turn | None:
@@ -301,6 +307,8 @@ class Driver(Draft):
             self.open_timer(id, timer)
         first = begin.block.nodes[0].position
         attempt = begin.attempt or frame.attempt
+        if begin.attempt and begin.attempt > 1:
+            self.marks.append(Mark(len(self.records), "retried", frame))
         for iteration in reversed(begin.iterations or (frame.iteration,)):
             self.state.agenda.append(Entry(first, id, begin.input, attempt, iteration))
         return None

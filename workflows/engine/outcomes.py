@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from workflows.engine.commands import AnyCommand, RunActivity, StartChild
+from workflows.engine.commands import Publish, RunActivity, StartChild
 from workflows.engine.data import Data
 from workflows.engine.facts import Fact
 from workflows.engine.plan import Block, Node
@@ -71,7 +71,7 @@ class Ask(msgspec.Struct, frozen=True):
 class Publishing(msgspec.Struct, frozen=True):
     """The task ends, and something leaves with it."""
 
-    command: AnyCommand
+    command: Publish
     output: Data
 
 

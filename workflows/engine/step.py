@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Literal
 
 import msgspec
 
-from workflows.engine.commands import Command
+from workflows.dsl.jsontext import Json
+from workflows.engine.commands import Command, Publish
 from workflows.engine.data import Data
 from workflows.engine.problems import Problem
-from workflows.engine.state import State, Status
+from workflows.engine.state import Frame, State, Status
 
 
 class TaskRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,6 +47,9 @@ class TaskRun(msgspec.Struct, frozen=True, kw_only=True):
     problem: Problem | None
 
 
+Cause = Literal["", "started", "resumed"]
+
+
 class PhaseChange(msgspec.Struct, frozen=True, kw_only=True):
     """The instance entered another status."""
 
@@ -52,15 +57,43 @@ class PhaseChange(msgspec.Struct, frozen=True, kw_only=True):
     at: datetime
     reason: str = ""
     by: str = ""
+    cause: Cause = ""
+    """What made it run: it also runs again, without any of these, whenever it has waited."""
+
+    problem: Problem | None = None
+    """Why it faulted."""
+
+
+class Mark(msgspec.Struct, frozen=True, gc=False):
+    """Something that happened during a step and ended nothing."""
+
+    place: int
+    """How many records of the step stood before it."""
+
+    what: Literal["begun", "retried", "suspended", "resumed", "correlating", "correlated", "emitted"]
+    frame: Frame
+    """The task it happened to. `retried` are a `try` that tries again, and what the verb `retry` goes on within."""
+
+    event: Publish | None = None
+    """What was emitted."""
+
+    keys: Mapping[str, Json] | None = None
+    """What a `listen` that took its events was correlated by."""
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
     """One fact applied."""
 
     state: State
+    at: datetime
+    """When: the fact's."""
+
     commands: tuple[Command, ...] = ()
     """To be carried out after the commit, in this order."""
 
     records: tuple[TaskRun | PhaseChange, ...] = ()
+    marks: tuple[Mark, ...] = ()
+    """In their order, among the records."""
+
     changed: bool = True
     """False when the fact was late, doubled or not allowed: nothing is to be stored."""

@@ -165,17 +165,24 @@ class Checkpoint(models.Model):
 
 
 class History(models.Model):
-    """One row per ended task run and per change of phase, in the step's transaction. Append only."""
+    """One row per ended task run and per change of phase, in the step's transaction. Append only.
+
+    Its ids rise within an instance; across instances a row may become visible after one with a greater id.
+    """
 
     instance = models.UUIDField()
     step = models.BigIntegerField()
     ordinal = models.IntegerField()
     """Place among the rows of its step."""
 
-    is_phase = models.BooleanField(default=False)
+    is_phase = models.BooleanField(null=True, default=False)
+    """Null for a row of marks alone, so that it counts neither among the runs nor among the phases."""
+
     position = models.TextField(default="")
     name = models.TextField(default="")
     kind = models.CharField(max_length=16, default="")
+    """Of a run, the task's; of a phase, what made the instance run: `started`, `resumed` or nothing."""
+
     status = models.CharField(max_length=12)
     attempt = models.IntegerField(default=1)
     iteration = models.IntegerField(null=True)
@@ -191,6 +198,8 @@ class History(models.Model):
     problem = models.BinaryField(null=True)
     reason = models.TextField(default="")
     by = models.CharField(max_length=150, default="")
+    marks = models.TextField(null=True)  # noqa: DJ001  (null takes no room)
+    """What happened around it and ended nothing (`runtime/marks.py`)."""
 
     class Meta:
         """Unique on where it was written: a step that is applied twice cannot be recorded twice."""

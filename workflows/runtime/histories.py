@@ -1,6 +1,6 @@
 """What happened to an instance: runs of its tasks, ended and under way, and its phases."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
@@ -17,7 +17,7 @@ from workflows.engine.state import Frame
 from workflows.runtime.definitions import Lookup
 from workflows.runtime.listing import Page, after_cursor, cursor_of
 from workflows.runtime.records import unpack
-from workflows.runtime.views import instant
+from workflows.runtime.views import instant, referred
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _CURSOR = r"[0-9]{1,17} [0-9]{1,18} [0-9]{1,9}"
@@ -108,17 +108,8 @@ def _ended(row: models.History, instance: models.Instance) -> _Run:
         task["queuedAt"] = instant(row.queued_at)
     for name, value in (("input", row.input), ("output", row.output), ("error", row.problem)):
         if value is not None:
-            task[name] = _referred(decode(bytes(value)), instance)
+            task[name] = referred(decode(bytes(value)), instance.pk)
     return _Run(row.started_at or row.ended_at, row.step, row.ordinal, task)
-
-
-def _referred(value: Json, instance: models.Instance) -> Json:
-    return {**value, "href": f"/api/v1/instances/{instance.pk}"} if is_left_out(value) else value
-
-
-def is_left_out(value: Json) -> bool:
-    """Return whether this stands for a value that was too large for the history."""
-    return isinstance(value, Mapping) and value.get("$truncated") is True and value.get("href") == ""
 
 
 def _under_way(instance: models.Instance, lookup: Lookup, begin: tuple[datetime, int, int] | None) -> Iterator[_Run]:

@@ -2,11 +2,14 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 
 import msgspec
 
 from workflows.dsl.jsontext import encode
-from workflows.engine import Data, PhaseChange, TaskRun
+from workflows.engine import Data, PhaseChange, Step, TaskRun
+from workflows.engine.problems import Problem
+from workflows.runtime import marks
 from workflows.runtime.records import HistoryRow
 from workflows.runtime.views import left_out
 
@@ -24,27 +27,29 @@ class HistoryPolicy:
     limit_bytes: int
     """Inputs and outputs above this are left out, with their size."""
 
-    def rows(self, instance: str, records: Iterable[tuple[int, TaskRun | PhaseChange]]) -> Iterable[HistoryRow]:
-        """Yield the rows of what steps recorded, each with its step's number. Phases are always kept."""
-        last, ordinal = 0, 0
-        for step, record in records:
-            ordinal = ordinal + 1 if step == last else 0
-            last = step
-            if isinstance(record, PhaseChange):
-                yield _phase_row(instance, step, ordinal, record)
-            elif self._keeps(record):
-                yield self._run_row(instance, step, ordinal, record)
+    def rows(self, instance: str, steps: Iterable[tuple[int, Step]]) -> Iterable[HistoryRow]:
+        """Yield the rows of what steps with these numbers recorded. Phases are always kept."""
+        for number, step in steps:
+            has_marks = step.marks and self.level == "tasks"
+            beside = marks.by_row(step) if has_marks else (None,) * len(step.records)
+            for ordinal, record in enumerate(step.records):
+                if isinstance(record, PhaseChange):
+                    yield _phase_row(instance, number, ordinal, record, beside[ordinal])
+                elif self._keeps(record):
+                    yield self._run_row(instance, number, ordinal, record, beside[ordinal])
+            if has_marks and not step.records and beside[0] is not None:
+                yield _marks_row(instance, number, step.at, beside[0])
 
     def _keeps(self, run: TaskRun) -> bool:
         return self.level == "tasks" or (self.level == "activities" and run.kind in ("call", "run"))
 
-    def _run_row(self, instance: str, step: int, ordinal: int, run: TaskRun) -> HistoryRow:
+    def _run_row(self, instance: str, step: int, ordinal: int, run: TaskRun, beside: str | None) -> HistoryRow:
         return (
             instance, step, ordinal, False, run.position, run.name, run.kind, run.status, run.attempt, run.iteration,
             run.queued_at, run.started_at, run.ended_at, (run.pool or "")[:32], (run.worker or "")[:255],
             self._kept(run.input, min(self.limit_bytes, SHARED_BYTES) if run.is_shared else self.limit_bytes),
             None if run.output is None else self._kept(run.output, self.limit_bytes),
-            None if run.problem is None else msgspec.json.encode(run.problem), "", "",
+            _problem(run.problem), "", "", beside,
         )  # fmt: skip
 
     def _kept(self, data: Data, limit_bytes: int) -> bytes:
@@ -52,8 +57,19 @@ class HistoryPolicy:
         return text if len(text) <= limit_bytes else encode(left_out(len(text), ""))
 
 
-def _phase_row(instance: str, step: int, ordinal: int, change: PhaseChange) -> HistoryRow:
+def _phase_row(instance: str, step: int, ordinal: int, change: PhaseChange, beside: str | None) -> HistoryRow:
     return (
-        instance, step, ordinal, True, "", "", "", change.status, 1, None, None, None, change.at, "", "", None, None,
-        None, change.reason, change.by[:150],
+        instance, step, ordinal, True, "", "", change.cause, change.status, 1, None, None, None, change.at, "", "",
+        None, None, _problem(change.problem), change.reason, change.by[:150], beside,
     )  # fmt: skip
+
+
+def _marks_row(instance: str, step: int, at: datetime, beside: str) -> HistoryRow:
+    """Of a step that ended nothing, but began something."""
+    return (
+        instance, step, 0, None, "", "", "", "", 1, None, None, None, at, "", "", None, None, None, "", "", beside,
+    )  # fmt: skip
+
+
+def _problem(problem: Problem | None) -> bytes | None:
+    return None if problem is None else msgspec.json.encode(problem)

@@ -29,7 +29,7 @@ from workflows.runtime.errors import (
     TooLargeError,
     UnavailableError,
 )
-from workflows.runtime.histories import HistoryView, is_left_out, read_history
+from workflows.runtime.histories import HistoryView, read_history
 from workflows.runtime.listing import InstanceFilter, Page, instance_view, read_instances
 from workflows.runtime.ports import Outcome
 from workflows.runtime.process import current
@@ -41,7 +41,7 @@ from workflows.runtime.registrations import (
     list_definitions,
     register,
 )
-from workflows.runtime.views import InstanceView
+from workflows.runtime.views import InstanceView, is_left_out
 
 __all__ = [
     "Actor", "HistoryView", "InstanceFilter", "InstanceView", "Page", "Registered", "StartRequest", "Started", "cancel",

@@ -102,7 +102,7 @@ HistoryRow = tuple[object, ...]
 
 HISTORY_COLUMNS = (
     "instance", "step", "ordinal", "is_phase", "position", "name", "kind", "status", "attempt", "iteration",
-    "queued_at", "started_at", "ended_at", "pool", "worker", "input", "output", "problem", "reason", "by",
+    "queued_at", "started_at", "ended_at", "pool", "worker", "input", "output", "problem", "reason", "by", "marks",
 )  # fmt: skip
 
 INSTANCE_COLUMNS = (

@@ -49,8 +49,8 @@ _GRAVE = (
 )
 _GRAVE_HISTORY = (
     "INSERT INTO workflows_history"
-    " (instance, step, ordinal, is_phase, position, name, kind, status, attempt, ended_at, pool, worker, reason, by)"
-    " SELECT instance, step, ?, 1, '', '', '', 'faulted', 1, ?, '', '', '', '' FROM workflows_checkpoint"
+    " (instance, step, ordinal, is_phase, position, name, kind, status, attempt, ended_at, pool, worker, problem,"
+    " reason, by) SELECT instance, step, ?, 1, '', '', '', 'faulted', 1, ?, '', '', ?, '', '' FROM workflows_checkpoint"
     " WHERE instance = ? ON CONFLICT DO NOTHING"
 )
 _PHASE = (
@@ -156,7 +156,7 @@ class SqliteRecords:
         self._run(connection, "BEGIN IMMEDIATE")
         if self._run(connection, _GRAVE, (instance,)).rowcount:
             now = _moment(self.now())
-            self._run(connection, _GRAVE_HISTORY, (GRAVE_ORDINAL, now, instance))
+            self._run(connection, _GRAVE_HISTORY, (GRAVE_ORDINAL, now, problem, instance))
             values = "status = 'faulted', problem = ?, problem_type = ?, ended_at = ?, given_up = 1"
             sql = f"UPDATE workflows_instance SET {values} WHERE id = ?"
             self._run(connection, sql, (problem, problem_type, now, instance))

@@ -13,7 +13,7 @@ from workflows.engine import (
     Data,
     PhaseChange,
     State,
-    TaskRun,
+    Step,
     Wait,
     advance,
     decode_state,
@@ -100,8 +100,8 @@ class Taken:
     """Whether every open wait is to be rung again, with the ring number it has."""
 
     commands: list[Command] = field(default_factory=list)
-    records: list[tuple[int, TaskRun | PhaseChange]] = field(default_factory=list)
-    """With the number of the step that made them."""
+    steps: list[tuple[int, Step]] = field(default_factory=list)
+    """What the facts that changed something came to, with their numbers."""
 
     ignored: list[AnyFact] = field(default_factory=list)
     """Facts that changed nothing."""
@@ -132,7 +132,7 @@ class Taken:
             return True
         if not (state.is_final or subject.is_buried):
             return False
-        return any(isinstance(record, PhaseChange) for _, record in self.records)
+        return any(isinstance(record, PhaseChange) for _, step in self.steps for record in step.records)
 
     def errands(self) -> Iterable[Command]:
         """Yield what there is to do besides ringing for activities."""
@@ -278,8 +278,7 @@ class Steps:
         taken.step += 1
         taken.changed = True
         taken.commands.extend(step.commands)
-        number = taken.step
-        taken.records.extend([(number, record) for record in step.records])
+        taken.steps.append((taken.step, step))
 
     def started(self, registered: Registered, now: datetime) -> facts.Started:
         """Return the fact that begins an instance of this definition."""
@@ -303,7 +302,7 @@ class Steps:
             self._write_known(taken, after, now, changes)
         if taken.given_up is not None:
             changes.given_up[taken.instance_id] = taken.given_up
-        changes.history.extend(self._history.rows(taken.instance_id, taken.records))
+        changes.history.extend(self._history.rows(taken.instance_id, taken.steps))
         changes.events.extend(_event(command.event, now) for command in taken.commands if isinstance(command, Publish))
 
     def _write_known(self, taken: Taken, after: Checkpointed | None, now: datetime, changes: Changes) -> None:

@@ -68,6 +68,16 @@ def left_out(size: int, href: str) -> dict[str, Json]:
     return {"$truncated": True, "size": size, "href": href}
 
 
+def is_left_out(value: Json) -> bool:
+    """Return whether this stands for a value that was too large for the history."""
+    return isinstance(value, Mapping) and value.get("$truncated") is True and value.get("href") == ""
+
+
+def referred(value: Json, instance: object) -> Json:
+    """Return a value of the history; for one that was too large, where its instance is shown."""
+    return {**value, "href": f"/api/v1/instances/{instance}"} if is_left_out(value) else value
+
+
 def instant(moment: datetime | None) -> str | None:
     """Return a time as ISO 8601 with milliseconds and `Z`."""
     if moment is None:
