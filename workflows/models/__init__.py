@@ -20,6 +20,7 @@ from workflows.models.instances import (
     Label,
 )
 from workflows.models.schedules import Fire, Gathering, Schedule, ScheduleQuerySet
+from workflows.models.sinks import OutgoingEvent, Sink
 
 __all__ = [
     "FINAL_STATUSES",
@@ -37,7 +38,9 @@ __all__ = [
     "InstanceQuerySet",
     "Label",
     "Node",
+    "OutgoingEvent",
     "ReceivedEvent",
     "Schedule",
     "ScheduleQuerySet",
+    "Sink",
 ]

@@ -21,6 +21,7 @@ from workflows.runtime.records import (
     HISTORY_COLUMNS,
     INSTANCE_COLUMNS,
     LABEL_COLUMNS,
+    OUTGOING_COLUMNS,
     Birth,
     Changes,
     Checkpointed,
@@ -77,6 +78,7 @@ _INSTANCES_FIRST = _insert("instance", INSTANCE_COLUMNS, " ON CONFLICT DO NOTHIN
 _CHECKPOINTS = _insert("checkpoint", CHECKPOINT_COLUMNS)
 _HISTORY = _insert("history", HISTORY_COLUMNS)
 _LABELS = _insert("label", LABEL_COLUMNS)
+_OUTGOING = _insert("outgoingevent", OUTGOING_COLUMNS)
 _EVENTS = _insert("receivedevent", EVENT_COLUMNS, " ON CONFLICT DO NOTHING")
 _GRAVE = (
     "WITH grave AS (UPDATE workflows_checkpoint c SET due_at = NULL, leased_until = NULL, has_open_work = false,"
@@ -284,6 +286,8 @@ def _statements(cursor: Any, changes: Changes) -> Iterable[bytes]:
         yield cursor.mogrify(_GIVEN_UP, {"id": instance, "given_up": given_up})
     if changes.removed:
         yield cursor.mogrify("DELETE FROM workflows_checkpoint WHERE instance = ANY(%s::uuid[]);", (changes.removed,))
+    if changes.outgoing:
+        yield _OUTGOING % literals.rows(changes.outgoing)
     if changes.events:
         ordered = sorted(changes.events, key=lambda event: tuple(map(str, event[:3])))
         yield _EVENTS % literals.rows(ordered)

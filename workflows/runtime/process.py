@@ -22,6 +22,7 @@ from workflows.runtime.endings import Endings
 from workflows.runtime.history_policy import HistoryPolicy
 from workflows.runtime.holding import Holding
 from workflows.runtime.jq_sandbox import open_sandbox
+from workflows.runtime.outbox import Outbox, read_wishes
 from workflows.runtime.ports import Secrets, Workers
 from workflows.runtime.postgres import PostgresRecords
 from workflows.runtime.records import Records
@@ -61,11 +62,14 @@ class Process:
         self.definitions = Definitions(config.cache.workflow_definitions.max_size)
         self.secrets: Secrets = ProvidedSecrets(config.secrets.directory, config.secrets.env_prefix)
         self.endings = Endings()
+        # Without a table of definitions, there is none of sinks.
+        self.outbox = Outbox(read_wishes if find is None else list)
         self.steps = Steps(
             self.definitions,
             secret_exists=self.has_secret,
             history=HistoryPolicy(config.history.level, config.history.max_value),
             look_seconds=config.execution.lease.total_seconds() / 3,
+            outbox=self.outbox,
         )
         self.stepper = Stepper(self.records, self.clock, self.steps, Holding(self.presence))
         self.children = Children(

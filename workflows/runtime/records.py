@@ -117,6 +117,11 @@ CHECKPOINT_COLUMNS = (
 
 LABEL_COLUMNS = ("instance", "key", "value", "created_at")
 
+OUTGOING_COLUMNS = (
+    "sink", "kind", "namespace", "workflow", "version", "instance", "source", "event_id", "type", "event",
+    "created_at", "due_at",
+)  # fmt: skip
+
 EVENT_COLUMNS = ("scope", "source", "event_id", "type", "event", "received_at", "expires_at")
 
 
@@ -132,6 +137,9 @@ class Changes:
     history: list[HistoryRow] = field(default_factory=list)
     events: list[tuple[object, ...]] = field(default_factory=list)
     """Values of `EVENT_COLUMNS`."""
+
+    outgoing: list[tuple[object, ...]] = field(default_factory=list)
+    """Values of `OUTGOING_COLUMNS`: one row per sink that wants an event (`runtime/outbox.py`)."""
 
     removed: list[str] = field(default_factory=list)
     """Instances whose checkpoint goes."""

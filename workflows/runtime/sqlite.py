@@ -20,6 +20,7 @@ from workflows.runtime.records import (
     HISTORY_COLUMNS,
     INSTANCE_COLUMNS,
     LABEL_COLUMNS,
+    OUTGOING_COLUMNS,
     Birth,
     Changes,
     Checkpointed,
@@ -68,7 +69,9 @@ _INSTANCE = _insert("instance", INSTANCE_COLUMNS)
 _CHECKPOINT = _insert("checkpoint", CHECKPOINT_COLUMNS)
 _HISTORY = _insert("history", HISTORY_COLUMNS)
 _LABEL = _insert("label", LABEL_COLUMNS)
+_OUTGOING = _insert("outgoingevent", OUTGOING_COLUMNS)
 _EVENT = _insert("receivedevent", EVENT_COLUMNS, " ON CONFLICT DO NOTHING")
+_OUTGOING_INSTANCE = OUTGOING_COLUMNS.index("instance")
 _INSTANCE_IDS = (INSTANCE_COLUMNS.index("id"), INSTANCE_COLUMNS.index("parent"))
 
 
@@ -231,6 +234,7 @@ def _statements(changes: Changes) -> Iterable[tuple[str, list[tuple[object, ...]
     marks: list[tuple[object, ...]] = [(value, _hex(instance)) for instance, value in changes.given_up.items()]
     yield "UPDATE workflows_instance SET given_up = ? WHERE id = ?", marks
     yield "DELETE FROM workflows_checkpoint WHERE instance = ?", [(_hex(instance),) for instance in changes.removed]
+    yield _OUTGOING, [_stored(values, (_OUTGOING_INSTANCE,)) for values in changes.outgoing]
     yield _EVENT, [_stored(values, ()) for values in changes.events]
 
 

@@ -63,6 +63,21 @@ class Begin(Protocol):
         ...
 
 
+class Outbox(Protocol):
+    """Tells those outside; `runtime/outbox.py`, which knows steps."""
+
+    is_wanted: bool
+    """Whether anybody listens."""
+
+    def look(self) -> None:
+        """See who listens, unless that was done a moment ago."""
+        ...
+
+    def rows(self, taken: "Taken", now: datetime) -> Iterable[tuple[object, ...]]:
+        """Return the rows of what a subject tells."""
+        ...
+
+
 class Subject(msgspec.Struct, frozen=True):
     """An instance as a step finds it."""
 
@@ -183,10 +198,12 @@ class Steps:
         secret_exists: Callable[[str], bool],
         history: HistoryPolicy,
         look_seconds: float,
+        outbox: Outbox,
     ) -> None:
         self._definitions = definitions
         self._secret_exists = secret_exists
         self._history = history
+        self.outbox = outbox
         self._look_after = timedelta(seconds=look_seconds)
 
     def subject(self, row: Row) -> Subject:
@@ -304,6 +321,8 @@ class Steps:
             changes.given_up[taken.instance_id] = taken.given_up
         changes.history.extend(self._history.rows(taken.instance_id, taken.steps))
         changes.events.extend(_event(command.event, now) for command in taken.commands if isinstance(command, Publish))
+        if self.outbox.is_wanted:
+            changes.outgoing.extend(self.outbox.rows(taken, now))
 
     def _write_known(self, taken: Taken, after: Checkpointed | None, now: datetime, changes: Changes) -> None:
         if after is None:

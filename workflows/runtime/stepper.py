@@ -90,6 +90,9 @@ class Stepper:
         self.expect: Callable[[datetime], None] = lambda _: None
         """Told, after a commit, the earliest time at which something of it will be due."""
 
+        self.expect_couriers: Callable[[], None] = lambda: None
+        """Told, after a commit, that something of it is on its way to a sink."""
+
     def start(self) -> None:
         """Begin to take what arrives."""
         self._thread = threading.Thread(target=self._run, name="stepper", daemon=True)
@@ -181,6 +184,7 @@ class Stepper:
             held, locked = locked, None
             self._is_saving = False
             try:
+                self._steps.outbox.look()
                 batch = self._store(works, held or self._lock(works, wait))
             except ContentionError as error:
                 self._records.rollback()
@@ -328,6 +332,8 @@ class Stepper:
         """Do what follows from a commit. Never raises: what is stored must not be taken again."""
         if batch.changes.due_at is not None:
             self.expect(batch.changes.due_at)
+        if batch.changes.outgoing:
+            self.expect_couriers()
         self._put_off(batch)
         done = [taken for _, taken in batch.done if taken is not None]
         # First of all: whoever goes on is idle until told.
