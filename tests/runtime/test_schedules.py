@@ -11,8 +11,10 @@ from tests.runtimes import Beside, Gate, Runtime, define, output_of, phases_of, 
 from tests.schedules import WORKING, fire, fire_all, fired, follow_at, instances, schedule
 from workflows import models
 from workflows.engine import facts
+from workflows.runtime import retention
 from workflows.runtime.firing import STARTS, Firing
 from workflows.runtime.moments import Every, plan
+from workflows.runtime.retention import Removed
 from workflows.runtime.schedule_keeper import ScheduleKeeper
 from workflows.runtime.successions import look_for_ends
 from workflows.runtime.timetables import follow
@@ -377,3 +379,17 @@ def test_what_is_missed_is_what_is_later_than_configured(
     fire_all(runtime, NOON + HOUR)
 
     assert fired() == minutes(*range(50, 61))
+
+
+def test_what_was_started_is_forgotten_after_its_time(runtime: Runtime) -> None:
+    row = schedule(MINUTELY, NOON)
+    fire(runtime, NOON + MINUTE)
+    fire(runtime, NOON + 2 * MINUTE)
+    models.HeardEvent.objects.create(schedule=row, event="x", at=NOON)
+    ages = retention.configured()
+
+    kept = sum(retention.counts(ages, NOON + MINUTE + ages.fires), Removed())
+    gone = retention.remove(retention.removals(ages, NOON + MINUTE * 1.5 + ages.fires), lambda _: False)
+
+    assert (kept.fires, gone.fires, gone.heard) == (0, 1, 1)
+    assert fired() == minutes(2)

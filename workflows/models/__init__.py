@@ -19,7 +19,7 @@ from workflows.models.instances import (
     InstanceQuerySet,
     Label,
 )
-from workflows.models.schedules import Fire, Gathering, Schedule, ScheduleQuerySet
+from workflows.models.schedules import Fire, Gathering, HeardEvent, Schedule, ScheduleQuerySet
 from workflows.models.sinks import OutgoingEvent, Sink
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "DefinitionQuerySet",
     "Fire",
     "Gathering",
+    "HeardEvent",
     "History",
     "Instance",
     "InstanceQuerySet",

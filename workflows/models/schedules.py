@@ -125,3 +125,22 @@ class Gathering(models.Model):
 
     def __str__(self) -> str:
         return f"gathering {self.pk} of schedule {self.schedule_id}"
+
+
+class HeardEvent(models.Model):
+    """A CloudEvent that a schedule has taken, so that it takes it once, however often it is offered."""
+
+    schedule = models.ForeignKey(Schedule, on_delete=models.CASCADE, related_name="+", db_index=False)
+    event = models.CharField(max_length=64)
+    """Hash of scope, source and id."""
+
+    at = models.DateTimeField()
+
+    class Meta:
+        """Once."""
+
+        constraints = (models.UniqueConstraint(fields=("schedule", "event"), name="heard_once"),)
+        indexes = (models.Index(fields=("at",), name="heard_at"),)
+
+    def __str__(self) -> str:
+        return f"{self.event} by schedule {self.schedule_id}"

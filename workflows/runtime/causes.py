@@ -15,11 +15,11 @@ def of_request(key: str) -> str:
     return f"request {hashlib.sha256(key.encode()).hexdigest()}"
 
 
-def of_events(keys: Sequence[tuple[str, str]]) -> str:
-    """Return the cause that CloudEvents are which are taken together.
+def of_events(keys: Sequence[str]) -> str:
+    """Return the cause that CloudEvents are which are taken together, by their keys in the order of arrival."""
+    return f"events {hashlib.sha256(''.join(keys).encode()).hexdigest()}"
 
-    Args:
-        keys: Scope and source, then id, of each in the order of arrival.
-    """
-    told = "\x00".join(part for key in keys for part in key)
-    return f"events {hashlib.sha256(told.encode('utf-8', 'replace')).hexdigest()}"
+
+def key_of(scope: str, source: str, identifier: str) -> str:
+    """Return what a CloudEvent is known by: a hash of what makes it unique."""
+    return hashlib.sha256("\x00".join((scope, source, identifier)).encode("utf-8", "replace")).hexdigest()

@@ -49,6 +49,7 @@ class Removed:
     history: int = 0
     events: int = 0
     fires: int = 0
+    heard: int = 0
     audit: int = 0
 
     def __add__(self, other: "Removed") -> "Removed":
@@ -171,6 +172,8 @@ def removals(ages: Ages, now: datetime) -> Iterator[Removed]:
         yield Removed(events=events)
     while fires := _remove_rows(_old_fires(ages, now), "at"):
         yield Removed(fires=fires)
+    while heard := _remove_rows(_old_heard(ages, now), "at"):
+        yield Removed(heard=heard)
     while entries := _remove_rows(_old_entries(ages, now), "at"):
         yield Removed(audit=entries)
 
@@ -185,6 +188,7 @@ def counts(ages: Ages, now: datetime) -> Iterator[Removed]:
     yield Removed(
         events=_old_events(ages, now).count(),
         fires=_old_fires(ages, now).count(),
+        heard=_old_heard(ages, now).count(),
         audit=_old_entries(ages, now).count(),
     )
 
@@ -196,6 +200,11 @@ def _old_events(ages: Ages, now: datetime) -> QuerySet[models.ReceivedEvent]:
 
 def _old_fires(ages: Ages, now: datetime) -> QuerySet[models.Fire]:
     return models.Fire.objects.filter(at__lt=now - ages.fires)
+
+
+def _old_heard(ages: Ages, now: datetime) -> QuerySet[models.HeardEvent]:
+    """Whose event has gone as well, so that nobody offers it again."""
+    return models.HeardEvent.objects.filter(at__lt=now - 2 * ages.events)
 
 
 def _old_entries(ages: Ages, now: datetime) -> QuerySet[models.AuditEntry]:
