@@ -5,23 +5,30 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('workflows', '0009_sinks'),
+        ("workflows", "0009_sinks"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='HeardEvent',
+            name="HeardEvent",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('event', models.CharField(max_length=64)),
-                ('at', models.DateTimeField()),
-                ('schedule', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='workflows.schedule')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("event", models.CharField(max_length=64)),
+                ("at", models.DateTimeField()),
+                (
+                    "schedule",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="workflows.schedule",
+                    ),
+                ),
             ],
             options={
-                'indexes': [models.Index(fields=['at'], name='heard_at')],
-                'constraints': [models.UniqueConstraint(fields=('schedule', 'event'), name='heard_once')],
+                "indexes": [models.Index(fields=["at"], name="heard_at")],
+                "constraints": [models.UniqueConstraint(fields=("schedule", "event"), name="heard_once")],
             },
         ),
     ]
