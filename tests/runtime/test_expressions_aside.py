@@ -39,7 +39,9 @@ class Node:
 
     def __init__(self, *texts: str) -> None:
         self.records = MemoryRecords()
-        self.process = Process(lambda presence: LocalWorkers(routing(settings.LEMLINE), presence), "", self.records)
+        self.process = Process(
+            lambda presence: LocalWorkers(routing(settings.LEMLINE), presence), "", self.records, find=lambda *_: None
+        )
         for number, text in enumerate(texts):
             self.process.definitions.know(number, define(text))
         self.ended: dict[str, threading.Event] = {}
