@@ -30,14 +30,14 @@ class HistoryPolicy:
     def rows(self, instance: str, steps: Iterable[tuple[int, Step]]) -> Iterable[HistoryRow]:
         """Yield the rows of what steps with these numbers recorded. Phases are always kept."""
         for number, step in steps:
-            has_marks = step.marks and self.level == "tasks"
-            beside = marks.by_row(step) if has_marks else (None,) * len(step.records)
-            for ordinal, record in enumerate(step.records):
+            records = step.records
+            beside = marks.by_row(step) if step.marks and self.level == "tasks" else (None,) * len(records)
+            for ordinal, (record, text) in enumerate(zip(records, beside, strict=False)):
                 if isinstance(record, PhaseChange):
-                    yield _phase_row(instance, number, ordinal, record, beside[ordinal])
+                    yield _phase_row(instance, number, ordinal, record, text)
                 elif self._keeps(record):
-                    yield self._run_row(instance, number, ordinal, record, beside[ordinal])
-            if has_marks and not step.records and beside[0] is not None:
+                    yield self._run_row(instance, number, ordinal, record, text)
+            if not records and beside and beside[0] is not None:
                 yield _marks_row(instance, number, step.at, beside[0])
 
     def _keeps(self, run: TaskRun) -> bool:

@@ -32,6 +32,11 @@ _decoder = msgspec.json.Decoder(list[StoredMark])
 def by_row(step: Step) -> Sequence[str | None]:
     """Return the marks of a step by its records, None for a record without; one text alone when it has no records."""
     count = len(step.records)
+    if count == 1 and len(step.marks) == 1 and step.marks[0].keys is None and step.marks[0].event is None:
+        # One task ended and the next began: what most steps are.
+        [mark] = step.marks
+        frame = mark.frame
+        return (_alone(mark.place == 1, mark.what, frame.position, frame.attempt, frame.iteration),)
     texts: list[list[str]] = [[] for _ in range(count or 1)]
     for mark in step.marks:
         if mark.what != "emitted":
@@ -61,6 +66,11 @@ def _spelled(mark: Mark, is_after: bool) -> str:
         return _plain(is_after, mark.what, frame.position, frame.attempt, frame.iteration)
     stored = StoredMark(is_after, mark.what, frame.position, frame.attempt, frame.iteration, mark.keys)
     return encode(stored).decode()
+
+
+@lru_cache(4096)
+def _alone(is_after: bool, what: str, position: str, attempt: int, iteration: int | None) -> str:
+    return f"[{_plain(is_after, what, position, attempt, iteration)}]"
 
 
 @lru_cache(4096)
