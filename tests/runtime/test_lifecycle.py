@@ -17,6 +17,7 @@ from tests.runtimes import (
     wait_of,
 )
 from workflows import models
+from workflows.dsl.jsontext import decode
 from workflows.engine import facts
 from workflows.engine.problems import problem
 from workflows.runtime.feed import Feed, Place, Wanted
@@ -36,9 +37,18 @@ RETRIED = (
 )
 
 
+MAY_BE_ABSENT = {"output", "correlationKeys"}
+
+
 def stream(instance: str, life: LifeCycle = LIFE) -> list[dict[str, Any]]:
+    """What is told of an instance; each event has what its table wants, and nothing else."""
     wanted = Wanted(instance=UUID(instance), kinds=life.kinds)
-    return [sent.event for sent in Feed(wanted, life, None).read()]
+    events = [sent.event for sent in Feed(wanted, life, None).read()]
+    for event in events:
+        members = TABLES[event["type"].removeprefix("io.serverlessworkflow.").removesuffix(".v1")]
+        assert [member for member in members if member in event["data"]] == list(event["data"])
+        assert set(members) - set(event["data"]) <= MAY_BE_ABSENT
+    return events
 
 
 def lines(events: list[dict[str, Any]]) -> list[str]:
@@ -211,10 +221,17 @@ def test_an_instance_that_was_given_up_is_told_as_faulted_with_the_reason(runtim
     define(ONE)
     made = runtime.start()
 
+    models.Sink.objects.create(
+        name="out", url="https://sink.example", mode="structured", kinds=["lifecycle"], created_at=runtime.now
+    )
+    runtime.process.outbox.forget()
+
     runtime.stepper.consequences.bury(made, OSError("the disk is full"))
 
     [event] = [event for event in stream(made) if line(event) == "workflow.faulted"]
     assert "the disk is full" in event["data"]["error"]["detail"]
+    [row] = models.OutgoingEvent.objects.filter(instance=made)
+    assert decode(bytes(row.event)) == event
 
 
 def test_status_changes_are_told_only_where_that_is_set(runtime: Runtime) -> None:

@@ -199,6 +199,8 @@ class Driver(Draft):
         if not node.enters_plainly:
             if data_flow.is_skipped(scope):
                 return self._skipped(id, scope)
+            if node.kind == "listen":
+                self.marks.append(Mark(len(self.records), "correlating", scope.frame))
             self._prepare(scope)
             wrapped = extending.before(scope, 0)
             if wrapped is not None:
@@ -241,6 +243,8 @@ class Driver(Draft):
         node = self.plan.nodes[frame.position]
         raw_output = output = move.done.output
         if not node.ends_plainly:
+            if node.kind == "listen":
+                self.marks.append(Mark(len(self.records), "correlated", frame))
             scope = self.scope(id)
             output = data_flow.transformed_output(scope, raw_output)
             if node.task.export is not None:

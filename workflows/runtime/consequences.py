@@ -15,7 +15,7 @@ from workflows.engine.problems import problem
 from workflows.runtime.children import DROPPED, RESUMED, SUSPENDED, Children
 from workflows.runtime.clock import DatabaseClock
 from workflows.runtime.endings import Endings
-from workflows.runtime.ports import Dispatcher, DispatchError
+from workflows.runtime.ports import Dispatcher, DispatchError, Outbox
 from workflows.runtime.records import Records
 from workflows.runtime.step import Submit, Taken
 
@@ -36,6 +36,7 @@ class Consequences:
         children: Children,
         endings: Endings,
         submit: Submit,
+        outbox: Outbox,
     ) -> None:
         self._records = records
         self._dispatcher = dispatcher
@@ -43,6 +44,7 @@ class Consequences:
         self._children = children
         self._endings = endings
         self._submit = submit
+        self._outbox = outbox
         self.run_ended: Callable[[str], None] = lambda _: None
         """Told of each instance that has ended and from whose end its definition's schedule counts."""
 
@@ -117,7 +119,13 @@ class Consequences:
         """
         fault = problem("runtime", f"the step could not be taken: {type(error).__name__}: {error}")
         try:
-            self._records.bury(instance_id, msgspec.json.encode(fault), fault.type)
+            self._outbox.look()
+            self._records.bury(
+                instance_id,
+                msgspec.json.encode(fault),
+                fault.type,
+                lambda grave: self._outbox.rows_of_grave(grave, fault),
+            )
         except Exception:
             self._records.rollback()
             log.exception("grave.refused", extra={"instance_id": instance_id})

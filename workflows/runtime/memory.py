@@ -19,6 +19,8 @@ from workflows.runtime.records import (
     Locked,
     Phase,
     Row,
+    Tell,
+    nothing_told,
     unborn,
     unpack,
 )
@@ -109,8 +111,8 @@ class MemoryRecords:
             if instance in self._rows:
                 self._rows[instance] = msgspec.structs.replace(self._rows[instance], due_at=moment)
 
-    def bury(self, instance_id: str, problem: bytes, problem_type: str) -> None:
-        """Fault an instance whose step cannot be taken."""
+    def bury(self, instance_id: str, problem: bytes, problem_type: str, tell: Tell = nothing_told) -> None:
+        """Fault an instance whose step cannot be taken; there is nobody outside to tell."""
         if instance_id not in self._rows:
             return
         birth, phase = self.instances[instance_id]

@@ -13,10 +13,12 @@ import msgspec
 
 from workflows import models
 from workflows.dsl.jsontext import Json, encode
+from workflows.engine.problems import Problem
 from workflows.runtime import lifecycle
 from workflows.runtime.lifecycle import LifeCycle, type_of
+from workflows.runtime.records import Grave
 from workflows.runtime.step import Taken
-from workflows.runtime.told import told_of
+from workflows.runtime.told import told_of, told_of_grave
 
 Kind = Literal["emit", "lifecycle"]
 KINDS: tuple[Kind, ...] = ("emit", "lifecycle")
@@ -115,6 +117,17 @@ class Outbox:
         for kind, event in told_of(taken, self._life):
             told = Outgoing(event=event, kind=kind, instance=taken.instance_id, definition=key, at=now)
             yield from self.rows_of(told)
+
+    def rows_of_grave(self, grave: Grave, fault: Problem) -> Iterator[tuple[object, ...]]:
+        """Yield the same for an instance that was buried, which is no step."""
+        if self.is_wanted:
+            for event in told_of_grave(grave, fault, self._life):
+                yield from self.rows_of(
+                    Outgoing(
+                        event=event, kind="lifecycle", instance=grave.instance_id, definition=grave.definition,
+                        at=grave.at,
+                    )
+                )  # fmt: skip
 
     def rows_of(self, told: Outgoing) -> Iterator[tuple[object, ...]]:
         """Yield a row for each sink that wants an event."""

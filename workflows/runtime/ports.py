@@ -1,12 +1,18 @@
 """The seams between the runtime and what it works with."""
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
 from workflows.dsl.jsontext import Json
 from workflows.engine.commands import RunActivity
+from workflows.engine.problems import Problem
+from workflows.runtime.records import Grave
+
+if TYPE_CHECKING:
+    from workflows.runtime.step import Taken
 
 
 class DispatchError(Exception):
@@ -127,3 +133,22 @@ class Outcome(msgspec.Struct, frozen=True):
 
     view: object = None
     """What the instance looked like after the step (`runtime/views.py`), for those who asked."""
+
+
+class Outbox(Protocol):
+    """Tells those outside; `runtime/outbox.py`, which knows steps."""
+
+    is_wanted: bool
+    """Whether anybody listens."""
+
+    def look(self) -> None:
+        """See who listens, unless that was done a moment ago."""
+        ...
+
+    def rows(self, taken: "Taken", now: datetime) -> Iterable[tuple[object, ...]]:
+        """Return the rows of what a subject tells."""
+        ...
+
+    def rows_of_grave(self, grave: Grave, fault: Problem) -> Iterable[tuple[object, ...]]:
+        """Return the rows of what a burial tells."""
+        ...

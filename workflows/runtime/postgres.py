@@ -26,13 +26,16 @@ from workflows.runtime.records import (
     Changes,
     Checkpointed,
     ContentionError,
+    Grave,
     Locked,
     Phase,
     Row,
+    Tell,
     UnreachableError,
     checkpoint_values,
     instance_values,
     label_values,
+    nothing_told,
     unborn,
     unpack,
 )
@@ -83,13 +86,14 @@ _EVENTS = _insert("receivedevent", EVENT_COLUMNS, " ON CONFLICT DO NOTHING")
 _GRAVE = (
     "WITH grave AS (UPDATE workflows_checkpoint c SET due_at = NULL, leased_until = NULL, has_open_work = false,"
     " parked = true FROM workflows_instance i WHERE c.instance = %(id)s::uuid AND i.id = c.instance"
-    " AND i.ended_at IS NULL RETURNING c.instance, c.step), told AS (INSERT INTO workflows_history"
-    " (instance, step, ordinal, is_phase, position, name, kind, status, attempt, ended_at, pool, worker, problem,"
-    " reason, by) SELECT instance, step, %(ordinal)s, true, '', '', '', 'faulted', 1, clock_timestamp(), '', '',"
-    " %(problem)s, '', ''"
+    " AND i.ended_at IS NULL RETURNING c.instance, c.step, clock_timestamp() AS at), told AS ("
+    "INSERT INTO workflows_history (instance, step, ordinal, is_phase, position, name, kind, status, attempt, ended_at,"
+    " pool, worker, problem, reason, by)"
+    " SELECT instance, step, %(ordinal)s, true, '', '', '', 'faulted', 1, at, '', '', %(problem)s, '', ''"
     " FROM grave ON CONFLICT DO NOTHING)"
     " UPDATE workflows_instance SET status = 'faulted', problem = %(problem)s, problem_type = %(type)s,"
-    " ended_at = clock_timestamp(), given_up = true FROM grave WHERE id = grave.instance"
+    " ended_at = grave.at, given_up = true FROM grave WHERE id = grave.instance"
+    " RETURNING namespace, workflow, version, grave.step, grave.at"
 )
 _GIVEN_UP = (
     "UPDATE workflows_instance SET given_up = %(given_up)s WHERE id = %(id)s::uuid AND given_up <> %(given_up)s;"
@@ -191,10 +195,16 @@ class PostgresRecords:
         )
         self._run(self._cursor(), sql)
 
-    def bury(self, instance_id: str, problem: bytes, problem_type: str) -> None:
+    def bury(self, instance_id: str, problem: bytes, problem_type: str, tell: Tell = nothing_told) -> None:
         """Fault it under the lock of its checkpoint; without one it has ended already."""
         values = {"id": instance_id, "problem": problem, "type": problem_type, "ordinal": GRAVE_ORDINAL}
-        self._run(self._cursor(), _GRAVE, values)
+        cursor = self._cursor()
+        outgoing: list[tuple[object, ...]] = []
+        for *definition, step, at in self._fetch(cursor, f"BEGIN; {_GRAVE}", values):
+            outgoing += tell(Grave(instance_id, (definition[0], definition[1], definition[2]), step, at))
+        if outgoing:
+            self._run(cursor, _OUTGOING % literals.rows(outgoing))
+        self._run(cursor, "COMMIT")
 
     def next_due(self) -> tuple[datetime | None, datetime]:
         """Look at the first entry of the index of due rows."""
@@ -247,7 +257,7 @@ class PostgresRecords:
             raise UnreachableError(str(error)) from error
         return connection.connection.cursor()
 
-    def _fetch(self, cursor: Any, sql: str, values: Sequence[object]) -> list[Any]:
+    def _fetch(self, cursor: Any, sql: str, values: Sequence[object] | Mapping[str, object]) -> list[Any]:
         self._run(cursor, sql, values)
         return list(cursor.fetchall())
 

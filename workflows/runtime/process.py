@@ -76,7 +76,7 @@ class Process:
             self.records, self.clock, self.stepper.begin, self.stepper.submit, find or models.Definition.objects.named
         )
         self.stepper.consequences = Consequences(
-            self.records, workers, self.clock, self.children, self.endings, self.stepper.submit
+            self.records, workers, self.clock, self.children, self.endings, self.stepper.submit, self.outbox
         )
         self.admission = Admission(config.messaging.back_pressure)
         if find is None:

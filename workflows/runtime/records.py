@@ -4,7 +4,7 @@
 locked and in how many of them travel at once, and in nothing else.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -125,6 +125,26 @@ OUTGOING_COLUMNS = (
 EVENT_COLUMNS = ("scope", "source", "event_id", "type", "event", "received_at", "expires_at")
 
 
+class Grave(msgspec.Struct, frozen=True):
+    """Where an instance was buried."""
+
+    instance_id: str
+    definition: tuple[str, str, str]
+    """Namespace, name, version."""
+
+    step: int
+    at: datetime
+
+
+Tell = Callable[[Grave], Iterable[tuple[object, ...]]]
+"""Gives the rows of `OUTGOING_COLUMNS` for what a burial tells those outside."""
+
+
+def nothing_told(grave: Grave) -> Iterable[tuple[object, ...]]:
+    """Tell nobody."""
+    return ()
+
+
 @dataclass(slots=True)
 class Changes:
     """All that one transaction writes."""
@@ -223,10 +243,11 @@ class Records(Protocol):
         """Have a timekeeper ring again for all open work: every earlier ring is known to be lost."""
         ...
 
-    def bury(self, instance_id: str, problem: bytes, problem_type: str) -> None:
+    def bury(self, instance_id: str, problem: bytes, problem_type: str, tell: Tell = nothing_told) -> None:
         """Fault an instance whose step cannot be taken, so that it neither comes back for ever nor vanishes: it is a
         dead letter.
-        Its state stays as it was; `retry` goes on from there. One that has ended already is left as it is.
+        Its state stays as it was; `retry` goes on from there. One that has ended already is left as it is. What it
+        tells is written with it.
         """
         ...
 

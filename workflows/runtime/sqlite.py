@@ -25,13 +25,16 @@ from workflows.runtime.records import (
     Changes,
     Checkpointed,
     ContentionError,
+    Grave,
     Locked,
     Phase,
     Row,
+    Tell,
     UnreachableError,
     checkpoint_values,
     instance_values,
     label_values,
+    nothing_told,
     unborn,
     unpack,
 )
@@ -53,6 +56,10 @@ _GRAVE_HISTORY = (
     " (instance, step, ordinal, is_phase, position, name, kind, status, attempt, ended_at, pool, worker, problem,"
     " reason, by) SELECT instance, step, ?, 1, '', '', '', 'faulted', 1, ?, '', '', ?, '', '' FROM workflows_checkpoint"
     " WHERE instance = ? ON CONFLICT DO NOTHING"
+)
+_BURIED = (
+    "SELECT i.namespace, i.workflow, i.version, c.step FROM workflows_checkpoint c"
+    " JOIN workflows_instance i ON i.id = c.instance WHERE c.instance = ?"
 )
 _PHASE = (
     "UPDATE workflows_instance SET status = ?, started_at = ?, ended_at = ?, output = ?, context = ?, problem = ?,"
@@ -153,13 +160,17 @@ class SqliteRecords:
         sql = f"UPDATE workflows_checkpoint SET due_at = ? WHERE {where}"
         self._run(self._connection(), sql, (now, now))
 
-    def bury(self, instance_id: str, problem: bytes, problem_type: str) -> None:
+    def bury(self, instance_id: str, problem: bytes, problem_type: str, tell: Tell = nothing_told) -> None:
         """Fault it; without a checkpoint it has ended already."""
         connection, instance = self._connection(), _hex(instance_id)
         self._run(connection, "BEGIN IMMEDIATE")
         if self._run(connection, _GRAVE, (instance,)).rowcount:
-            now = _moment(self.now())
+            at = self.now()
+            now = _moment(at)
             self._run(connection, _GRAVE_HISTORY, (GRAVE_ORDINAL, now, problem, instance))
+            [(namespace, name, version, step)] = self._run(connection, _BURIED, (instance,))
+            told = tell(Grave(instance_id, (namespace, name, version), step, at))
+            self._run_many(connection, _OUTGOING, [_stored(values, (_OUTGOING_INSTANCE,)) for values in told])
             values = "status = 'faulted', problem = ?, problem_type = ?, ended_at = ?, given_up = 1"
             sql = f"UPDATE workflows_instance SET {values} WHERE id = ?"
             self._run(connection, sql, (problem, problem_type, now, instance))

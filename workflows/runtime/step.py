@@ -25,7 +25,7 @@ from workflows.engine.commands import Command, ContinueLater, Publish, RunActivi
 from workflows.engine.problems import Problem
 from workflows.runtime.definitions import Definitions, Registered
 from workflows.runtime.history_policy import HistoryPolicy
-from workflows.runtime.ports import Delivery, Keeper, Settled
+from workflows.runtime.ports import Delivery, Keeper, Outbox, Settled
 from workflows.runtime.records import Birth, Changes, Checkpointed, Phase, Row, pack
 from workflows.runtime.seal import seal_of
 from workflows.runtime.views import InstanceView
@@ -60,21 +60,6 @@ class Begin(Protocol):
 
     def __call__(self, birth: Birth, settled: Settled) -> object:
         """`settled` is called once the instance is stored, or found to exist."""
-        ...
-
-
-class Outbox(Protocol):
-    """Tells those outside; `runtime/outbox.py`, which knows steps."""
-
-    is_wanted: bool
-    """Whether anybody listens."""
-
-    def look(self) -> None:
-        """See who listens, unless that was done a moment ago."""
-        ...
-
-    def rows(self, taken: "Taken", now: datetime) -> Iterable[tuple[object, ...]]:
-        """Return the rows of what a subject tells."""
         ...
 
 

@@ -5,8 +5,10 @@ from typing import Literal
 
 from workflows.dsl.jsontext import Json
 from workflows.engine import PhaseChange, State, Step, TaskRun
+from workflows.engine.problems import Problem
 from workflows.runtime import marks
 from workflows.runtime.lifecycle import About, LifeCycle, Moment, error_of, kept, of_mark, of_phase, of_run
+from workflows.runtime.records import GRAVE_ORDINAL, Grave
 from workflows.runtime.step import Taken
 
 Told = tuple[Literal["lifecycle", "emit"], dict[str, Json]]
@@ -18,6 +20,13 @@ def told_of(taken: Taken, life: LifeCycle) -> Iterator[Told]:
     about = About(taken.instance_id, *taken.subject.registered.key)
     for number, step in taken.steps:
         yield from _of_step(number, step, about, life)
+
+
+def told_of_grave(grave: Grave, fault: Problem, life: LifeCycle) -> Iterator[dict[str, Json]]:
+    """Yield the CloudEvents of an instance that was buried."""
+    about = About(grave.instance_id, *grave.definition)
+    place = f"{grave.step}.{GRAVE_ORDINAL}"
+    return life.events(about, of_phase("faulted", "", at=grave.at, place=place, error=error_of(fault)))
 
 
 def _of_step(number: int, step: Step, about: About, life: LifeCycle) -> Iterator[Told]:
