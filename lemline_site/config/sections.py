@@ -247,6 +247,25 @@ class History:
 
 
 @dataclass(frozen=True, kw_only=True)
+class HttpCache:
+    """Answers that a worker process keeps to spare services the same question."""
+
+    enabled: bool = False
+    """Keep what GET and HEAD answer with 200, 203 or 204. An answer is given again only in the same namespace and to
+    the same request, credentials and all other headers included. A task opts out with the header
+    `Cache-Control: no-cache`; a retry always asks."""
+
+    max_size: int = 1000
+    """Answers per process. What was asked for longest ago goes first."""
+
+    max_bytes: Bytes = Bytes(64 * _MIB)
+    """Their bodies together, per process."""
+
+    ttl: timedelta = timedelta(minutes=5)
+    """How long at most. The service's `Cache-Control` and `Expires` shorten or forbid it."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Http:
     """Calls of HTTP services."""
 
@@ -265,6 +284,8 @@ class Http:
 
     user_agent: str = "lemline"
     """What calls say they are, unless the workflow says otherwise."""
+
+    cache: HttpCache = field(default_factory=HttpCache)
 
 
 @dataclass(frozen=True, kw_only=True)

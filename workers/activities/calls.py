@@ -72,6 +72,11 @@ class Limits:
     connect_seconds: float = 10.0
     connections_per_host: int = 64
     user_agent: str = "lemline"
+    cache_entries: int = 0
+    """Answers that may be kept; none where it is 0."""
+
+    cache_bytes: int = 0
+    cache_seconds: float = 0.0
     process_seconds: float = 300.0
     process_bytes: int = 1024 * 1024 * 1024
     """Address space of a child process."""
@@ -94,7 +99,7 @@ class ActivityCall(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     attempt: int
     definition: tuple[str, str, str]
-    """Namespace, name and version: for logs, not for behaviour."""
+    """Namespace, name and version. The namespace keeps what is kept apart; the others are for logs."""
 
     timeout_seconds: float | None
     """Until the nearest enclosing timeout; None for the default of its kind."""

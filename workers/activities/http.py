@@ -15,6 +15,7 @@ from yarl import URL
 from workers.activities.authentication import headers_of, the_basic
 from workers.activities.calls import ActivityCall, ActivityResult, failure, members, required, stop
 from workers.activities.client import CLIENT, Request, Response, members_of, shown
+from workers.activities.response_cache import RESPONSES, is_cacheable, key_of
 from workflows.dsl.jsontext import Json, JsonError, decode, encode
 
 UNSAFE = frozenset({"POST", "PUT", "PATCH", "DELETE"})
@@ -49,13 +50,29 @@ async def exchange(call: ActivityCall, request: Request, public: Request, policy
     redirect = call.arguments.get("redirect") is True
     if policy is not None or public is not request:
         request = replace(request, shown=public.shown, headers=CIMultiDict({**request.headers, **headers_of(policy)}))
-    response = await sent(call, request, follow=redirect)
+    response = await answered(call, request, follow=redirect)
     status = response.status
     if status >= 400 or (status >= 300 and not redirect):
         said = response.body[:500].decode("utf-8", "replace")
         detail = f"{response.request.method} {response.request.shown} answered {status}"
         raise failure("communication", f"{detail}: {said}" if said else detail, status=status)
     return ActivityResult(output_of(response, call.arguments.get("output"), request, public))
+
+
+async def answered(call: ActivityCall, request: Request, follow: bool) -> Response:
+    """Return what was answered before and may be given again, or what is answered now."""
+    limits = call.limits
+    if not limits.cache_entries or not is_cacheable(request):
+        return await sent(call, request, follow)
+    key = key_of(call.definition[0], request)
+    known = RESPONSES.get(key) if call.attempt == 1 else None
+    if known is not None:
+        return replace(known, request=request)
+    response = await sent(call, request, follow)
+    # What a redirect led to is the answer to another request.
+    if response.request is request:
+        RESPONSES.keep(key, response, limits)
+    return response
 
 
 async def sent(call: ActivityCall, request: Request, follow: bool) -> Response:

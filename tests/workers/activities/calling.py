@@ -34,11 +34,14 @@ class Asked:
     timeout_seconds: float | None = None
     cancelled: Cancellation = field(default_factory=Cancellation)
     key: str = "key-1"
+    attempt: int = 1
+    namespace: str = "tests"
 
     def call(self) -> ActivityCall:
         return ActivityCall(
             kind=self.kind, arguments=self.arguments, idempotency_key=self.key, instance_id="i", wait_id="1",
-            position="/do/0/work", name="work", attempt=1, definition=("tests", "calling", "1.0.0"),
+            position="/do/0/work", name="work", attempt=self.attempt,
+            definition=(self.namespace, "calling", "1.0.0"),
             timeout_seconds=self.timeout_seconds, secrets=SECRETS.__getitem__, seal=SEAL, limits=self.limits,
             cancelled=self.cancelled,
         )  # fmt: skip
