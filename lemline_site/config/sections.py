@@ -228,6 +228,15 @@ class Limits:
     input: Bytes = Bytes(8 * _MIB)
     """The input of an instance."""
 
+    event: Bytes = Bytes(_MIB)
+    """A CloudEvent in JSON format."""
+
+    events: int = 10_000
+    """CloudEvents of one request."""
+
+    event_batch: Bytes = Bytes(32 * _MIB)
+    """The body of a request with several of them."""
+
     response: Bytes = Bytes(16 * _MIB)
     """The body of an HTTP response. Above, the call fails with a `communication` problem."""
 

@@ -25,6 +25,8 @@ ROUTES = [
     ("POST", "/instances/{id}/retry", {}, "operator", 409),
     ("GET", "/dead-letters", None, "viewer", 200),
     ("POST", "/dead-letters/{id}/redeliver", {}, "operator", 409),
+    ("POST", "/events", {"specversion": "1.0", "id": "1", "source": "/tests", "type": "tested"}, "operator", 202),
+    ("GET", "/events", None, "viewer", 200),
     ("GET", "/events/stream", None, "viewer", 200),
     ("GET", "/keys", None, "admin", 200),
     ("POST", "/keys", {"name": "new", "role": "viewer"}, "admin", 201),

@@ -40,7 +40,7 @@ WRONG = [(path, method) for path, right in PATHS.items() for method in METHODS i
 HEALTH = ("/health", "/health/live", "/health/liveness", "/health/ready", "/health/readiness")
 
 LATER = [
-    "/events", "/functions", "/sinks", "/webhooks", "/hooks/x",
+    "/functions", "/sinks", "/webhooks", "/hooks/x",
     "/approvals", "/approvals/1", "/approve/x", "/instances/bulk", "/instances/{id}/graph.svg",
     "/instances/{id}/timeline.svg",
 ]  # fmt: skip

@@ -11,6 +11,7 @@ COMMANDS = {
     "workflow": ("run", "validate"),
     "definition": ("post", "get", "list", "delete"),
     "instance": ("start", "get", "list", "history", "suspend", "resume", "cancel", "retry", "watch"),
+    "event": ("publish", "list"),
     "config": ("list", "get", "validate"),
     "debug": ("expression",),
     "admin": ("create-key", "list-keys", "revoke-key", "bootstrap", "cleanup"),

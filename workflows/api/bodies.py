@@ -1,6 +1,5 @@
 """Requests and answers as bytes: bodies within their limit, JSON exactly as it was written."""
 
-import re
 from collections.abc import Mapping
 from typing import TypeVar
 
@@ -11,8 +10,7 @@ from workflows.api.problems import explain
 from workflows.dsl import jsontext
 from workflows.dsl.jsontext import Json
 from workflows.runtime.errors import InvalidRequestError, TooLargeError
-
-_BYTE = re.compile(r"\s*\(byte (\d+)\)")
+from workflows.runtime.json_texts import read_json
 
 Body = TypeVar("Body", bound=BaseModel)
 
@@ -53,21 +51,7 @@ def check_json(text: bytes) -> Json:
     Raises:
         InvalidRequestError: It is not JSON; `errors` says where.
     """
-    try:
-        return jsontext.decode(text)
-    except jsontext.JsonError as error:
-        raise _not_json(text, str(error)) from error
-
-
-def _not_json(text: bytes, message: str) -> InvalidRequestError:
-    match = _BYTE.search(message)
-    found: dict[str, object] = {"pointer": "", "message": _BYTE.sub("", message)}
-    if match is None:
-        return InvalidRequestError(f"The body is not JSON: {found['message']}.", errors=(found,))
-    before = text[: int(match[1])]
-    line, column = before.count(b"\n") + 1, len(before) - before.rfind(b"\n")
-    detail = f"The body is not JSON: {found['message']}, line {line}, column {column}."
-    return InvalidRequestError(detail, errors=({**found, "line": line, "column": column},))
+    return read_json(text, "The body")
 
 
 def parse(body: Json, schema: type[Body]) -> Body:

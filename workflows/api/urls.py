@@ -12,6 +12,7 @@ from ninja import NinjaAPI
 from workflows.api import (
     dead_letters,
     definitions,
+    events,
     health,
     instances,
     keys,
@@ -41,6 +42,7 @@ def _build() -> NinjaAPI:
     api.add_router("/workflows", definitions.router)
     api.add_router("/instances", instances.router)
     api.add_router("/dead-letters", dead_letters.router)
+    api.add_router("/events", events.router)
     api.add_router("/events/stream", streams.router)
     api.add_router("/keys", keys.router)
     api.add_router("/queues", queues.router)

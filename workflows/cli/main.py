@@ -14,7 +14,7 @@ from workflows.cli.exits import CommandError, Exit, code_of, explained
 from workflows.cli.mistakes import line_of, nearest
 from workflows.cli.output import Output
 
-AREAS = ("workflow", "definition", "instance", "schedule", "expression", "config", "worker", "dev", "admin")
+AREAS = ("workflow", "definition", "instance", "schedule", "event", "expression", "config", "worker", "dev", "admin")
 
 
 def main(arguments: Sequence[str]) -> int:

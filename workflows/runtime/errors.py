@@ -29,6 +29,11 @@ class InvalidRequestError(LemlineError):
 class TooLargeError(LemlineError):
     """A text is over its limit; the message says the limit and the key that sets it."""
 
+    def __init__(self, message: str, *, errors: tuple[dict[str, object], ...] = ()) -> None:
+        super().__init__(message)
+        self.errors = errors
+        """One object per text where several were sent: `index`, `pointer`, `message`."""
+
 
 class UnavailableError(LemlineError):
     """The database cannot be reached; try again after `retry_after_seconds`."""

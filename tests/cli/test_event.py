@@ -1,0 +1,66 @@
+"""`event publish|list`."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import Lemline
+from workflows import models
+from workflows.cli.exits import Exit
+
+ONE: dict[str, Any] = {"specversion": "1.0", "id": "1", "source": "/orders", "type": "order.placed"}
+
+
+def test_an_event_of_flags_is_published_and_listed(stored: str, lemline: Lemline) -> None:
+    done = lemline(
+        "event", "publish", "--type", "order.placed", "--source", "/orders", "--subject", "7",
+        "--data", '{"price": 1.10}', "--attribute", "region=eu",
+    )  # fmt: skip
+    listed = lemline("events", "list")
+    [item] = lemline("events", "list", "--type", "order.placed", "--format", "json").json["items"]
+
+    assert (done.code, done.out.split()) == (Exit.OK, ["accepted", "1", "duplicates", "0"])
+    assert "order.placed  /orders" in listed.out
+    assert item["event"]["data"] == {"price": 1.1}
+    assert (item["event"]["subject"], item["event"]["region"], item["event"]["specversion"]) == ("7", "eu", "1.0")
+    assert models.ReceivedEvent.objects.count() == 1
+
+
+@pytest.mark.parametrize("events", [ONE, [ONE, {**ONE, "id": "2"}]])
+def test_events_of_a_file_or_of_stdin_are_published_once(
+    stored: str, lemline: Lemline, file: Callable[..., Path], events: Any
+) -> None:
+    text = json.dumps(events)
+    count = len(events) if isinstance(events, list) else 1
+
+    first = lemline("event", "publish", "--file", file(text, "events.json"), "--format", "json").json
+    again = lemline("event", "publish", "-f", "-", "--format", "json", stdin=text).json
+
+    assert (first, again) == ({"accepted": count, "duplicates": 0}, {"accepted": 0, "duplicates": count})
+
+
+MISTAKES: list[tuple[tuple[str, ...], str, Exit, str]] = [
+    ((), "", Exit.USAGE, "--type and --source, or --file"),
+    (("--type", "a"), "", Exit.USAGE, "--type and --source"),
+    (("--type", "a", "--file", "-"), "", Exit.USAGE, "not both"),
+    (("--type", "a", "--source", "b", "--data", "text"), "", Exit.VALIDATION, "--data is not JSON"),
+    (("--type", "a", "--source", "b", "--attribute", "Big=1"), "", Exit.VALIDATION, "/Big"),
+    (("--type", "a", "--source", "b", "--attribute", "big"), "", Exit.USAGE, "write name=text"),
+    (("--file", "-"), "{", Exit.VALIDATION, "- is not JSON"),
+    (("--file", "-"), '[{"id": "1"}]', Exit.VALIDATION, "/0/source: is missing"),
+    (("--file", "nowhere.json"), "", Exit.NOT_FOUND, "there is no file nowhere.json"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "stdin", "code", "message"), MISTAKES)
+def test_mistakes(
+    stored: str, lemline: Lemline, arguments: tuple[str, ...], stdin: str, code: Exit, message: str
+) -> None:
+    done = lemline("event", "publish", *arguments, stdin=stdin)
+
+    assert done.code == code
+    assert message in done.err
+    assert models.ReceivedEvent.objects.count() == 0
