@@ -37,7 +37,7 @@ order: $(RUNS) ## the order example against its own shop: ARGS="--failing-charge
 	@$(BIN)/python -m examples.order $(ARGS)
 
 test: $(CHECKS) ## all tests, on services of their own: ARGS="tests/engine -k retry"
-	@$(BIN)/python -m lemline_site.services install postgresql redis rabbitmq node
+	@$(BIN)/python -m lemline_site.services install postgresql redis rabbitmq nats mosquitto node
 	@$(BIN)/python -m lemline_site.services run -- $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal $(ARGS)
 
 crash: $(CHECKS) ## break things under load, and look whether all comes right: N=1000 SEED=7 BROKER=rabbitmq
@@ -76,7 +76,7 @@ $(RUNS): requirements.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $@
 
-$(CHECKS): requirements-dev.txt $(RUNS)
+$(CHECKS): requirements-dev.txt requirements-events.txt $(RUNS)
 	@echo "installing requirements-dev.txt into $(VENV), once ..." >&2
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@

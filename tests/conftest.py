@@ -2,8 +2,8 @@
 
 `database` runs a test twice, on PostgreSQL and on SQLite; `postgresql` and `sqlite` once. Each is the
 default database, empty and with real transactions. Servers are those of LEMLINE_TEST_DATABASE_URL,
-LEMLINE_TEST_REDIS_URL and LEMLINE_TEST_AMQP_URL (`make test` sets them); else a run starts its own
-when the first test wants it.
+LEMLINE_TEST_REDIS_URL, LEMLINE_TEST_AMQP_URL, LEMLINE_TEST_NATS_URL and LEMLINE_TEST_MQTT_URL (`make test`
+sets them); else a run starts its own when the first test wants it.
 """
 
 import os
@@ -20,6 +20,8 @@ from pytest_django.plugin import DjangoDbBlocker
 from lemline_site.config import KEYS
 from lemline_site.config.keys import changed
 from lemline_site.config.values import parse_value
+from lemline_site.services import mosquitto as mosquitto_service
+from lemline_site.services import nats as nats_service
 from lemline_site.services import postgresql as postgresql_service
 from lemline_site.services import rabbitmq as rabbitmq_service
 from lemline_site.services import redis as redis_service
@@ -63,6 +65,18 @@ def redis_server(servers: Path) -> Iterator[str]:
 def rabbitmq_url(servers: Path) -> Iterator[str]:
     """URL of a RabbitMQ server. Its queues stay: give tests names of their own."""
     yield from _server("LEMLINE_TEST_AMQP_URL", rabbitmq_service.rabbitmq, servers / "rabbitmq")
+
+
+@pytest.fixture(scope="session")
+def nats_url(servers: Path) -> Iterator[str]:
+    """URL of a NATS server with JetStream. Its streams stay: give tests names of their own."""
+    yield from _server("LEMLINE_TEST_NATS_URL", nats_service.nats, servers / "nats")
+
+
+@pytest.fixture(scope="session")
+def mqtt_url(servers: Path) -> Iterator[str]:
+    """URL of an MQTT server. Its sessions stay: give tests names of their own."""
+    yield from _server("LEMLINE_TEST_MQTT_URL", mosquitto_service.mosquitto, servers / "mosquitto")
 
 
 @pytest.fixture

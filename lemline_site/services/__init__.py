@@ -1,1 +1,1 @@
-"""PostgreSQL, Redis and RabbitMQ of one's own: for `make up`, for tests and for measuring."""
+"""Servers of one's own, databases and brokers: for `make up`, for tests and for measuring."""

@@ -1,8 +1,8 @@
 """`python -m lemline_site.services`: install what is missing, or run a command beside services of its own.
 
 `install NAME …` installs Debian packages, when this is Debian and root; otherwise it says what to install.
-`run -- COMMAND …` starts PostgreSQL, Redis and RabbitMQ in a temporary folder, tells the command where they
-are, and ends with its code.
+`run -- COMMAND …` starts PostgreSQL, Redis, RabbitMQ, NATS and Mosquitto in a temporary folder, tells the command
+where they are, and ends with its code.
 """
 
 import contextlib
@@ -16,18 +16,29 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from lemline_site.services.mosquitto import mosquitto
+from lemline_site.services.nats import nats
 from lemline_site.services.postgresql import binary, postgresql
 from lemline_site.services.program import Program, running
 from lemline_site.services.rabbitmq import rabbitmq
 from lemline_site.services.redis import redis
 
-_PACKAGES = {"postgresql": "postgresql", "redis": "redis-server", "rabbitmq": "rabbitmq-server", "node": "nodejs"}
-_PROGRAMS = {"postgresql": "postgres", "redis": "redis-server", "rabbitmq": "rabbitmq-server", "node": "node"}
+_PACKAGES = {
+    "postgresql": "postgresql",
+    "redis": "redis-server",
+    "rabbitmq": "rabbitmq-server",
+    "nats": "nats-server",
+    "mosquitto": "mosquitto",
+    "node": "nodejs",
+}
+_PROGRAMS = {**_PACKAGES, "postgresql": "postgres", "node": "node"}
 
 _VARIABLES = {
     "postgresql": "LEMLINE_TEST_DATABASE_URL",
     "redis": "LEMLINE_TEST_REDIS_URL",
     "rabbitmq": "LEMLINE_TEST_AMQP_URL",
+    "nats": "LEMLINE_TEST_NATS_URL",
+    "mosquitto": "LEMLINE_TEST_MQTT_URL",
 }
 """What tests are told. LEMLINE_TEST_BROKER_URL stands for the one of its scheme."""
 
@@ -35,6 +46,8 @@ _MAKERS: dict[str, Callable[[Path], Program]] = {
     "postgresql": lambda folder: postgresql(folder, is_durable=False),
     "redis": lambda folder: redis(folder, is_durable=False),
     "rabbitmq": rabbitmq,
+    "nats": nats,
+    "mosquitto": mosquitto,
 }
 
 
@@ -94,7 +107,8 @@ def _told(environment: dict[str, str]) -> dict[str, str]:
 
 def _is_installed(name: str) -> bool:
     if name != "postgresql":
-        return shutil.which(_PROGRAMS[name]) is not None
+        # Debian has some of them where only root looks.
+        return (shutil.which(_PROGRAMS[name]) or shutil.which(_PROGRAMS[name], path="/usr/sbin")) is not None
     with contextlib.suppress(FileNotFoundError):
         return bool(binary("postgres"))
     return False

@@ -1,4 +1,5 @@
 import os
+import socket
 import stat
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from urllib.parse import urlsplit
 import psycopg2
 import redis
 from amqp import Connection
+from paho.mqtt.client import MQTT_ERR_SUCCESS, CallbackAPIVersion, Client
 
 from lemline_site.services.postgresql import postgresql
 from lemline_site.services.program import running
@@ -35,15 +37,21 @@ def test_postgresql_keeps_its_data_its_port_and_its_password_from_one_start_to_t
     assert stat.S_IMODE((folder / "password").stat().st_mode) == 0o600
 
 
-def test_every_server_answers_where_it_says(postgresql_server, redis_url, rabbitmq_url):
+def test_every_server_answers_where_it_says(postgresql_server, redis_url, rabbitmq_url, nats_url, mqtt_url):
     psycopg2.connect(postgresql_server).close()
     with redis.Redis.from_url(redis_url) as connection:
         policy = connection.config_get("maxmemory-policy")
     with Connection(urlsplit(rabbitmq_url).netloc.rpartition("@")[2]) as amqp:
         is_connected = amqp.connected
+    with socket.create_connection((urlsplit(nats_url).hostname, urlsplit(nats_url).port)) as nats:
+        greeting = nats.recv(100)
+    mqtt = Client(CallbackAPIVersion.VERSION2)
+    accepted = mqtt.connect(urlsplit(mqtt_url).hostname, urlsplit(mqtt_url).port)
 
     assert policy == {"maxmemory-policy": "noeviction"}
     assert is_connected
+    assert greeting.startswith(b"INFO")
+    assert accepted == MQTT_ERR_SUCCESS
 
 
 def test_a_command_runs_beside_the_services_that_its_environment_names():
@@ -52,6 +60,8 @@ def test_a_command_runs_beside_the_services_that_its_environment_names():
         "LEMLINE_TEST_DATABASE_URL": "postgresql://given",
         "LEMLINE_TEST_REDIS_URL": "redis://given",
         "LEMLINE_TEST_BROKER_URL": "amqp://given",
+        "LEMLINE_TEST_NATS_URL": "nats://given",
+        "LEMLINE_TEST_MQTT_URL": "mqtt://given",
     }
     script = "import os; print(*sorted(f'{n}={v}' for n, v in os.environ.items() if 'TEST' in n), sep='\\n'); exit(7)"
 
