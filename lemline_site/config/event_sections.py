@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Literal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,4 +29,23 @@ class Events:
     retention: timedelta = timedelta(days=7)
     """How long they are kept. For so long the same event, received again, is known."""
 
+    scope: Literal["shared", "namespace"] = "shared"
+    """`shared`: there is one bus, and an event is unique on it by source and id. `namespace`: an event lives in one
+    namespace, is unique there, and only listeners of that namespace hear of it."""
+
+    consumer_count: int = 5
+    """Batches of events that a process of the role `events` has in hand at the same time, at most."""
+
     lifecycle: LifeCycle = field(default_factory=LifeCycle)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EventProcessor:
+    """Offers received events to listeners."""
+
+    enabled: bool = True
+    """Whether processes of the role `events` do so. Events are accepted all the same, up to `max-events`."""
+
+    max_events: int = 10_000
+    """Events that have been received and not yet been offered. While there are so many, no more are accepted: HTTP is
+    answered 429, bridges wait."""

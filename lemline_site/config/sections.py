@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Literal
 
-from lemline_site.config.event_sections import Events
+from lemline_site.config.event_sections import EventProcessor, Events
 from lemline_site.config.jvm_sections import Jvm
 from lemline_site.config.schedule_sections import Schedules
 from lemline_site.config.values import Bytes
@@ -359,6 +359,9 @@ class Workflow:
     """How long an instance is kept after its end, with its history and its idempotency key. Until then what faulted or
     was cancelled can be retried."""
 
+    event_correlation_ttl: timedelta = timedelta(hours=1)
+    """How long a received event is kept for a `listen` with `correlate` that begins later."""
+
     validation: Validation = field(default_factory=Validation)
 
 
@@ -430,6 +433,7 @@ class Config:
     execution: Execution = field(default_factory=Execution)
     workflow: Workflow = field(default_factory=Workflow)
     events: Events = field(default_factory=Events)
+    event_processor: EventProcessor = field(default_factory=EventProcessor)
     schedules: Schedules = field(default_factory=Schedules)
     audit: Audit = field(default_factory=Audit)
     history: History = field(default_factory=History)

@@ -306,10 +306,13 @@ def test_a_burial_leaves_alone_what_has_ended_and_what_never_was(records: Record
 
 
 def test_events_are_stored_once(records: Records) -> None:
-    event = ("", "https://example.com", "1", "a.b", b"{}", NOW, None)
+    event = ("", "https://example.com", "1", "a.b", b"{}", NOW, None, "emit", 3)
 
     for _ in range(2):
         records.lock([], wait=False)
         records.save(Changes(events=[event, event]))
 
     assert models.ReceivedEvent.objects.count() == 1
+    assert list(models.PendingEvent.objects.values_list("lane", "event")) == [
+        (3, models.ReceivedEvent.objects.get().pk)
+    ]

@@ -281,19 +281,21 @@ def test_events_and_audit_entries_go_after_their_own_time(runtime: Runtime) -> N
     now = timezone.now()
     for name, age_days, expires_at in (
         ("old", 8, None), ("expired", 8, now - timedelta(days=1)), ("wanted", 8, now + timedelta(days=1)),
-        ("young", 6, None),
+        ("young", 6, None), ("open", 8, None),
     ):  # fmt: skip
-        models.ReceivedEvent.objects.create(
+        row = models.ReceivedEvent.objects.create(
             source="/tests", event_id=name, type="t", event=b"{}", received_at=now - timedelta(days=age_days),
             expires_at=expires_at,
         )  # fmt: skip
+        if name == "open":
+            models.PendingEvent.objects.create(lane=1, event=row.pk)
     for days in (91, 89):
         models.AuditEntry.objects.create(at=now - timedelta(days=days), by="ada", action="a", subject=str(days))
 
     gone = removed()
 
     assert gone == Removed(events=2, audit=1)
-    assert set(models.ReceivedEvent.objects.values_list("event_id", flat=True)) == {"wanted", "young"}
+    assert set(models.ReceivedEvent.objects.values_list("event_id", flat=True)) == {"wanted", "young", "open"}
     assert models.AuditEntry.objects.get().subject == "89"
 
 

@@ -8,7 +8,7 @@ numbers; what must be searched stands in columns of its own beside it.
 from workflows.models.access import ApiKey, AuditEntry
 from workflows.models.cluster import Node
 from workflows.models.definitions import Definition, DefinitionQuerySet
-from workflows.models.events import ReceivedEvent
+from workflows.models.events import PendingEvent, ReceivedEvent
 from workflows.models.instances import (
     FINAL_STATUSES,
     OPEN_STATUSES,
@@ -40,6 +40,7 @@ __all__ = [
     "Label",
     "Node",
     "OutgoingEvent",
+    "PendingEvent",
     "ReceivedEvent",
     "Schedule",
     "ScheduleQuerySet",

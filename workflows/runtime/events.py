@@ -1,46 +1,95 @@
-"""Receiving CloudEvents: accepted means stored, once per source and id."""
+"""CloudEvents come in: accepted means stored, once. Whoever listens is found afterwards (`runtime/event_processor.py`).
 
-from collections.abc import Mapping, Sequence
+Every door that takes events ends here: the API, bridges, webhooks, approvals, the command line.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.db import connection, transaction
-from django.utils import timezone
 
-from workflows.dsl.jsontext import Json, encode
+from workflows.runtime import event_rows
+from workflows.runtime.errors import InvalidRequestError
+from workflows.runtime.event_rows import Event
+from workflows.runtime.process import current
+from workflows.runtime.sqlite import stored
 
-ROWS = 1000
-"""Of one statement."""
+KEY_BYTES = 1000
+"""Bytes of a source, an id or a type, at most: what events are found by has to fit into an index."""
 
-COLUMNS = ("scope", "source", "event_id", "type", "event", "received_at")
+STATEMENT_BYTES = 8 * 1024 * 1024
+"""Events that travel to the database in one statement, more or less."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Received:
-    """What became of events that were offered."""
+    """What became of a batch of events."""
 
     accepted: int
+    """Stored now."""
+
     duplicates: int
-    """Known by source and id already."""
+    """Known already by source and id; the first one counts."""
 
 
-def receive(events: Sequence[Mapping[str, Json]], *, namespace: str, by: str) -> Received:
-    """Store events in one transaction, each once by source and id.
+def receive(events: Sequence[Event], *, namespace: str, by: str) -> Received:
+    """Accept CloudEvents: all of them, in one transaction, or none. Those of one source are offered in this order.
 
     Args:
-        events: CloudEvents in JSON format.
-        namespace: Where they live, when namespaces have buses of their own.
+        events: In JSON format.
+        namespace: Where they live if events do not all share one bus (`lemline.events.scope`).
         by: Who brings them.
+
+    Raises:
+        InvalidRequestError: One of them is no CloudEvent; `errors` says which, by index.
+        OverloadedError: Too many wait already; nothing was stored.
     """
-    now = timezone.now()
-    rows = [("", event["source"], event["id"], event["type"], encode(event), now) for event in events]
+    _check(events)
+    process = current()
+    process.backlog.ask(len(events))
+    now = process.clock.now()
+    rows = [event_rows.row_of(event, namespace, by, now) for event in events]
+    with transaction.atomic():
+        accepted = _insert(rows)
+        transaction.on_commit(process.stepper.expect_events)
+    return Received(accepted, len(events) - accepted)
+
+
+def _check(events: Sequence[Event]) -> None:
+    errors: list[dict[str, object]] = []
+    for index, event in enumerate(events):
+        for name in ("id", "source", "type"):
+            value = event.get(name)
+            if not isinstance(value, str) or not value:
+                message = f"`{name}` must be a text that is not empty"
+            elif len(value.encode("utf-8", "replace")) > KEY_BYTES:
+                message = f"`{name}` is longer than {KEY_BYTES} bytes"
+            else:
+                continue
+            errors.append({"index": index, "pointer": f"/{name}", "message": message})
+    if errors:
+        raise InvalidRequestError("these are no CloudEvents that can be accepted", errors=tuple(errors))
+
+
+def _insert(rows: Sequence[tuple[object, ...]]) -> int:
+    if connection.vendor == "sqlite":
+        raw = connection.connection
+        return event_rows.insert(lambda sql, values: raw.execute(sql, stored(values)), rows)
     accepted = 0
-    with transaction.atomic(), connection.cursor() as cursor:
-        for start in range(0, len(rows), ROWS):
-            some = rows[start : start + ROWS]
-            values = ", ".join(["(%s, %s, %s, %s, %s, %s)"] * len(some))
-            cursor.execute(
-                f"INSERT INTO workflows_receivedevent ({', '.join(COLUMNS)}) VALUES {values} ON CONFLICT DO NOTHING",
-                [value for row in some for value in row],
-            )
+    with connection.cursor() as cursor:
+        for part in _parts(rows):
+            cursor.execute(event_rows.insertion(part))  # type: ignore[arg-type]
             accepted += cursor.rowcount
-    return Received(accepted, len(rows) - accepted)
+    return accepted
+
+
+def _parts(rows: Sequence[tuple[object, ...]]) -> list[list[tuple[object, ...]]]:
+    parts: list[list[tuple[object, ...]]] = []
+    size = STATEMENT_BYTES
+    for row in rows:
+        if size >= STATEMENT_BYTES:
+            parts.append([])
+            size = 0
+        parts[-1].append(row)
+        size += len(row[4])  # type: ignore[arg-type]
+    return parts

@@ -13,10 +13,9 @@ from uuid import UUID
 import psycopg2
 from django.db import connections
 
-from workflows.runtime import literals
+from workflows.runtime import event_rows, literals
 from workflows.runtime.records import (
     CHECKPOINT_COLUMNS,
-    EVENT_COLUMNS,
     GRAVE_ORDINAL,
     HISTORY_COLUMNS,
     INSTANCE_COLUMNS,
@@ -82,7 +81,6 @@ _CHECKPOINTS = _insert("checkpoint", CHECKPOINT_COLUMNS)
 _HISTORY = _insert("history", HISTORY_COLUMNS)
 _LABELS = _insert("label", LABEL_COLUMNS)
 _OUTGOING = _insert("outgoingevent", OUTGOING_COLUMNS)
-_EVENTS = _insert("receivedevent", EVENT_COLUMNS, " ON CONFLICT DO NOTHING")
 _GRAVE = (
     "WITH grave AS (UPDATE workflows_checkpoint c SET due_at = NULL, leased_until = NULL, has_open_work = false,"
     " parked = true FROM workflows_instance i WHERE c.instance = %(id)s::uuid AND i.id = c.instance"
@@ -299,8 +297,7 @@ def _statements(cursor: Any, changes: Changes) -> Iterable[bytes]:
     if changes.outgoing:
         yield _OUTGOING % literals.rows(changes.outgoing)
     if changes.events:
-        ordered = sorted(changes.events, key=lambda event: tuple(map(str, event[:3])))
-        yield _EVENTS % literals.rows(ordered)
+        yield event_rows.insertion(changes.events)
 
 
 def _births(changes: Changes) -> Iterable[bytes]:

@@ -13,6 +13,7 @@ from django.utils.module_loading import import_string
 
 from workflows import models
 from workflows.runtime.admission import Admission
+from workflows.runtime.backlog import Backlog
 from workflows.runtime.children import Children, Find
 from workflows.runtime.clock import DatabaseClock
 from workflows.runtime.cluster import Presence
@@ -79,6 +80,7 @@ class Process:
             self.records, workers, self.clock, self.children, self.endings, self.stepper.submit, self.outbox
         )
         self.admission = Admission(config.messaging.back_pressure)
+        self.backlog = Backlog(config.event_processor.max_events)
         if find is None:
             # With a table of definitions, there is one of schedules.
             self.stepper.consequences.run_ended = run_ended

@@ -122,8 +122,6 @@ OUTGOING_COLUMNS = (
     "created_at", "due_at",
 )  # fmt: skip
 
-EVENT_COLUMNS = ("scope", "source", "event_id", "type", "event", "received_at", "expires_at")
-
 
 class Grave(msgspec.Struct, frozen=True):
     """Where an instance was buried."""
@@ -156,7 +154,7 @@ class Changes:
     phases: list[Phase] = field(default_factory=list)
     history: list[HistoryRow] = field(default_factory=list)
     events: list[tuple[object, ...]] = field(default_factory=list)
-    """Values of `EVENT_COLUMNS`."""
+    """What `event_rows.row_of` gives: CloudEvents that were emitted."""
 
     outgoing: list[tuple[object, ...]] = field(default_factory=list)
     """Values of `OUTGOING_COLUMNS`: one row per sink that wants an event (`runtime/outbox.py`)."""

@@ -18,7 +18,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import DatabaseError, transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from workflows import models
 from workflows.dsl.jsontext import Json
@@ -194,8 +194,10 @@ def counts(ages: Ages, now: datetime) -> Iterator[Removed]:
 
 
 def _old_events(ages: Ages, now: datetime) -> QuerySet[models.ReceivedEvent]:
+    """Those that all whom they concern have been offered."""
     is_expired = Q(expires_at=None) | Q(expires_at__lt=now)
-    return models.ReceivedEvent.objects.filter(is_expired, received_at__lt=now - ages.events)
+    is_pending = Exists(models.PendingEvent.objects.filter(event=OuterRef("pk")))
+    return models.ReceivedEvent.objects.filter(is_expired, ~is_pending, received_at__lt=now - ages.events)
 
 
 def _old_fires(ages: Ages, now: datetime) -> QuerySet[models.Fire]:

@@ -13,9 +13,9 @@ from uuid import UUID
 
 from django.db import connections
 
+from workflows.runtime import event_rows
 from workflows.runtime.records import (
     CHECKPOINT_COLUMNS,
-    EVENT_COLUMNS,
     GRAVE_ORDINAL,
     HISTORY_COLUMNS,
     INSTANCE_COLUMNS,
@@ -77,7 +77,6 @@ _CHECKPOINT = _insert("checkpoint", CHECKPOINT_COLUMNS)
 _HISTORY = _insert("history", HISTORY_COLUMNS)
 _LABEL = _insert("label", LABEL_COLUMNS)
 _OUTGOING = _insert("outgoingevent", OUTGOING_COLUMNS)
-_EVENT = _insert("receivedevent", EVENT_COLUMNS, " ON CONFLICT DO NOTHING")
 _OUTGOING_INSTANCE = OUTGOING_COLUMNS.index("instance")
 _INSTANCE_IDS = (INSTANCE_COLUMNS.index("id"), INSTANCE_COLUMNS.index("parent"))
 
@@ -95,7 +94,7 @@ class SqliteRecords:
         existing = set()
         for birth in births:
             sql = _INSTANCE + " ON CONFLICT DO NOTHING"
-            if not self._run(connection, sql, _stored(instance_values(birth, unborn(birth)), _INSTANCE_IDS)).rowcount:
+            if not self._run(connection, sql, stored(instance_values(birth, unborn(birth)), _INSTANCE_IDS)).rowcount:
                 existing.add(birth.instance_id)
         return Locked(self._read(connection, ids), datetime.now(UTC), frozenset(), frozenset(existing))
 
@@ -111,6 +110,7 @@ class SqliteRecords:
             written = self._run_many(connection, sql, rows)
             if sql is _UPDATE and rows and written != len(rows):
                 raise ContentionError("somebody else wrote one of these checkpoints")
+        event_rows.insert(lambda sql, values: self._run(connection, sql, stored(values)), changes.events)
 
     def rollback(self) -> None:
         """Give up the transaction."""
@@ -170,7 +170,7 @@ class SqliteRecords:
             self._run(connection, _GRAVE_HISTORY, (GRAVE_ORDINAL, now, problem, instance))
             [(namespace, name, version, step)] = self._run(connection, _BURIED, (instance,))
             told = tell(Grave(instance_id, (namespace, name, version), step, at))
-            self._run_many(connection, _OUTGOING, [_stored(values, (_OUTGOING_INSTANCE,)) for values in told])
+            self._run_many(connection, _OUTGOING, [stored(values, (_OUTGOING_INSTANCE,)) for values in told])
             values = "status = 'faulted', problem = ?, problem_type = ?, ended_at = ?, given_up = 1"
             sql = f"UPDATE workflows_instance SET {values} WHERE id = ?"
             self._run(connection, sql, (problem, problem_type, now, instance))
@@ -236,17 +236,16 @@ def _statements(changes: Changes) -> Iterable[tuple[str, list[tuple[object, ...]
     claimed = [phase for birth, phase, _ in changes.births if birth.may_exist]
     kept = [checkpoint_values(birth, after) for birth, _, after in changes.births if after is not None]
     after = map(_after_values, changes.checkpoints)
-    yield _INSTANCE, [_stored(values, _INSTANCE_IDS) for values in fresh]
-    yield _CHECKPOINT, [_stored(values, (0,)) for values in kept]
-    yield _LABEL, [_stored(values, (0,)) for values in label_values(birth for birth, _, _ in changes.births)]
-    yield _UPDATE, [_stored(values, (8,)) for values in after]
-    yield _HISTORY, [_stored(values, (0,)) for values in changes.history]
-    yield _PHASE, [_stored(_phase_values(phase), (7,)) for phase in (*claimed, *changes.phases)]
+    yield _INSTANCE, [stored(values, _INSTANCE_IDS) for values in fresh]
+    yield _CHECKPOINT, [stored(values, (0,)) for values in kept]
+    yield _LABEL, [stored(values, (0,)) for values in label_values(birth for birth, _, _ in changes.births)]
+    yield _UPDATE, [stored(values, (8,)) for values in after]
+    yield _HISTORY, [stored(values, (0,)) for values in changes.history]
+    yield _PHASE, [stored(_phase_values(phase), (7,)) for phase in (*claimed, *changes.phases)]
     marks: list[tuple[object, ...]] = [(value, _hex(instance)) for instance, value in changes.given_up.items()]
     yield "UPDATE workflows_instance SET given_up = ? WHERE id = ?", marks
     yield "DELETE FROM workflows_checkpoint WHERE instance = ?", [(_hex(instance),) for instance in changes.removed]
-    yield _OUTGOING, [_stored(values, (_OUTGOING_INSTANCE,)) for values in changes.outgoing]
-    yield _EVENT, [_stored(values, ()) for values in changes.events]
+    yield _OUTGOING, [stored(values, (_OUTGOING_INSTANCE,)) for values in changes.outgoing]
 
 
 def _after_values(after: Checkpointed) -> tuple[object, ...]:
@@ -263,7 +262,7 @@ def _phase_values(phase: Phase) -> tuple[object, ...]:
     )  # fmt: skip
 
 
-def _stored(values: Sequence[object], ids: Sequence[int]) -> tuple[object, ...]:
+def stored(values: Sequence[object], ids: Sequence[int] = ()) -> tuple[object, ...]:
     """Spell values as Django's SQLite backend does: times as text in UTC, ids as hexadecimal digits."""
     spelled = [_moment(value) if isinstance(value, datetime) else value for value in values]
     for place in ids:

@@ -1,6 +1,6 @@
 """One instance's share of a transaction: facts in, changed rows and consequences out. Writes nothing itself."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from copy import copy
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -8,7 +8,6 @@ from typing import Protocol
 
 import msgspec
 
-from workflows.dsl.jsontext import Json, encode
 from workflows.engine import (
     Data,
     PhaseChange,
@@ -23,6 +22,7 @@ from workflows.engine import (
 )
 from workflows.engine.commands import Command, ContinueLater, Publish, RunActivity, StartChild
 from workflows.engine.problems import Problem
+from workflows.runtime import event_rows
 from workflows.runtime.definitions import Definitions, Registered
 from workflows.runtime.history_policy import HistoryPolicy
 from workflows.runtime.ports import Delivery, Keeper, Outbox, Settled
@@ -42,6 +42,9 @@ class Told:
 
 
 AnyFact = facts.Fact | Due | Told
+
+EMITTED = "emit"
+"""Who brought an event that an instance has emitted."""
 
 _START = "start"
 """The wait of an instance that is to begin later."""
@@ -305,7 +308,11 @@ class Steps:
         if taken.given_up is not None:
             changes.given_up[taken.instance_id] = taken.given_up
         changes.history.extend(self._history.rows(taken.instance_id, taken.steps))
-        changes.events.extend(_event(command.event, now) for command in taken.commands if isinstance(command, Publish))
+        changes.events.extend(
+            event_rows.row_of(command.event, subject.registered.key[0], EMITTED, now)
+            for command in taken.commands
+            if isinstance(command, Publish)
+        )
         if self.outbox.is_wanted:
             changes.outgoing.extend(self.outbox.rows(taken, now))
 
@@ -380,10 +387,6 @@ def _phase(state: State, now: datetime) -> Phase:
 
 def _problem_text(problem: Problem | None) -> bytes | None:
     return None if problem is None else msgspec.json.encode(problem)
-
-
-def _event(event: Mapping[str, Json], now: datetime) -> tuple[object, ...]:
-    return ("", event["source"], event["id"], event["type"], encode(event), now, None)
 
 
 def _is_timer(fact: AnyFact) -> bool:

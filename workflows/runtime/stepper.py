@@ -93,6 +93,9 @@ class Stepper:
         self.expect_couriers: Callable[[], None] = lambda: None
         """Told, after a commit, that something of it is on its way to a sink."""
 
+        self.expect_events: Callable[[], None] = lambda: None
+        """Told, after a commit, that events of it have to be offered."""
+
     def start(self) -> None:
         """Begin to take what arrives."""
         self._thread = threading.Thread(target=self._run, name="stepper", daemon=True)
@@ -334,6 +337,8 @@ class Stepper:
             self.expect(batch.changes.due_at)
         if batch.changes.outgoing:
             self.expect_couriers()
+        if batch.changes.events:
+            self.expect_events()
         self._put_off(batch)
         done = [taken for _, taken in batch.done if taken is not None]
         # First of all: whoever goes on is idle until told.
