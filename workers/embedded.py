@@ -31,6 +31,7 @@ from workflows.runtime.ports import Delivery
 from workflows.runtime.process import Process
 from workflows.runtime.records import Birth
 from workflows.runtime.retention import Retention
+from workflows.runtime.scaling import ScalingWatch
 from workflows.runtime.schedule_keeper import ScheduleKeeper
 from workflows.runtime.sweeper import Sweeper
 from workflows.runtime.timekeeper import EMBEDDED_LOOK_SECONDS, Timekeeper
@@ -110,6 +111,7 @@ class Embedded:
         self._timekeeper = Timekeeper(process.records, process.clock, process.stepper, EMBEDDED_LOOK_SECONDS)
         self._schedules = ScheduleKeeper(process)
         self._retention = Retention(process.clock)
+        self._scaling = ScalingWatch(process)
         self._sweeper = Sweeper(
             process.records,
             process.clock,
@@ -133,9 +135,11 @@ class Embedded:
         self._schedules.start()
         self._sweeper.start()
         self._retention.start()
+        self._scaling.start()
 
     def stop(self) -> None:
         """Store what is in hand and end."""
+        self._scaling.stop()
         self._retention.stop()
         self._sweeper.stop()
         self._schedules.stop()

@@ -32,6 +32,7 @@ from workflows.runtime.cluster import Heartbeat
 from workflows.runtime.errors import InvalidRequestError
 from workflows.runtime.process import Process
 from workflows.runtime.retention import Retention
+from workflows.runtime.scaling import ScalingWatch
 from workflows.runtime.schedule_keeper import ScheduleKeeper
 from workflows.runtime.sweeper import Sweeper
 from workflows.runtime.timekeeper import Timekeeper
@@ -130,6 +131,7 @@ def _threads(process: Process, roles: Sequence[str]) -> list[Any]:
         threads.append(Timekeeper(process.records, process.clock, process.stepper))
         threads.append(ScheduleKeeper(process))
         threads.append(Retention(process.clock))
+        threads.append(ScalingWatch(process))
         limit = settings.LEMLINE.execution.max_recoveries
         threads.append(
             Sweeper(process.records, process.clock, workers, process.children, process.stepper.submit, lease, limit)

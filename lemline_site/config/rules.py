@@ -39,12 +39,25 @@ def _together(config: Config) -> Iterator[str]:
         yield "lemline.web.port: at most 65535"
     if idle is not None and idle > lease / 2:
         yield "lemline.database.idle-in-transaction-timeout: at most half of lemline.execution.lease"
+    yield from _scaling(config)
     if config.jvm.memory.max is not None and config.jvm.memory.max < SMALLEST_PROCESS:
         yield "lemline.jvm.memory.max: at least 128M, since a worker takes that when it starts"
     if not _is_zone(config.schedules.time_zone):
         yield f"lemline.schedules.time-zone: {config.schedules.time_zone!r} is no time zone; write e.g. Europe/Berlin"
     if not config.secrets.env_prefix:
         yield "lemline.secrets.env-prefix: a prefix is wanted, or workflows could read the whole environment"
+
+
+def _scaling(config: Config) -> Iterator[str]:
+    scaling, interval = config.autoscaling, config.metrics.scaling.collection_interval
+    if interval < timedelta(seconds=1):
+        yield "lemline.metrics.scaling.collection-interval: at least a second"
+    if not 1 <= scaling.min_replicas <= scaling.max_replicas:
+        yield "lemline.autoscaling.min-replicas: from 1 to lemline.autoscaling.max-replicas"
+    if not 1 <= scaling.clear_percent <= 100:
+        yield "lemline.autoscaling.clear-percent: from 1 to 100"
+    if scaling.webhook and not scaling.webhook.startswith(("http://", "https://")):
+        yield "lemline.autoscaling.webhook: an http or https URL"
 
 
 def _is_zone(name: str) -> bool:

@@ -10,6 +10,7 @@ from typing import Literal
 
 from lemline_site.config.event_sections import EventProcessor, Events
 from lemline_site.config.jvm_sections import Jvm
+from lemline_site.config.scaling_sections import Autoscaling, Metrics
 from lemline_site.config.schedule_sections import Schedules
 from lemline_site.config.values import Bytes
 
@@ -441,6 +442,8 @@ class Config:
     expressions: Expressions = field(default_factory=Expressions)
     processes: Processes = field(default_factory=Processes)
     jvm: Jvm = field(default_factory=Jvm)
+    metrics: Metrics = field(default_factory=Metrics)
+    autoscaling: Autoscaling = field(default_factory=Autoscaling)
     secrets: Secrets = field(default_factory=Secrets)
     limits: Limits = field(default_factory=Limits)
     web: Web = field(default_factory=Web)

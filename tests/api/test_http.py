@@ -161,7 +161,7 @@ def test_metrics_count_open_instances_by_status(api: Caller) -> None:
     answer = api.get("/metrics")
 
     assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
-    assert 'lemline_instances{status="waiting"} 1\n' in answer.bytes.decode()
+    assert 'lemline_instances{status="waiting"} 1.0\n' in answer.bytes.decode()
     assert api.get("/q/metrics").bytes == answer.bytes
 
 

@@ -1,14 +1,15 @@
-"""Whether this process lives and can serve, and the first figures for Prometheus."""
+"""Whether this process lives and can serve, and its figures for Prometheus."""
 
 import time
 
 from django.db import connection
-from django.db.models import Count
 from django.http import HttpRequest, HttpResponse
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from workflows.api.bodies import answer
 from workflows.dsl.jsontext import Json
-from workflows.models import OPEN_STATUSES, Definition, Instance
+from workflows.metrics import text
+from workflows.models import Definition
 from workflows.runtime.outages import OUTAGES, advice
 
 
@@ -31,15 +32,8 @@ def health(request: HttpRequest) -> HttpResponse:
 
 
 def metrics(request: HttpRequest) -> HttpResponse:
-    """Open instances by status, in Prometheus' text format. Ended ones are not counted: they are many."""
-    rows = Instance.objects.open().values_list("status").annotate(Count("pk")).order_by()
-    counts = dict.fromkeys(OPEN_STATUSES, 0) | dict(rows)
-    lines = [
-        "# HELP lemline_instances Instances that have not ended, by status.",
-        "# TYPE lemline_instances gauge",
-        *(f'lemline_instances{{status="{status}"}} {count}' for status, count in counts.items()),
-    ]
-    return HttpResponse("\n".join(lines) + "\n", content_type="text/plain; version=0.0.4; charset=utf-8")
+    """Figures for Prometheus."""
+    return HttpResponse(text(), content_type=CONTENT_TYPE_PLAIN_0_0_4)
 
 
 def _database() -> dict[str, Json]:

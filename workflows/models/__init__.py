@@ -6,7 +6,7 @@ numbers; what must be searched stands in columns of its own beside it.
 """
 
 from workflows.models.access import ApiKey, AuditEntry
-from workflows.models.cluster import Node
+from workflows.models.cluster import LoadSample, Node
 from workflows.models.definitions import Definition, DefinitionQuerySet
 from workflows.models.events import PendingEvent, ReceivedEvent
 from workflows.models.instances import (
@@ -38,6 +38,7 @@ __all__ = [
     "Instance",
     "InstanceQuerySet",
     "Label",
+    "LoadSample",
     "Node",
     "OutgoingEvent",
     "PendingEvent",

@@ -22,5 +22,25 @@ class Node(models.Model):
     trying = models.JSONField(default=list)
     """The suspect that this very process would die of, if it were to die now: `[instance, wait, ring]`, or empty."""
 
+    usage = models.JSONField(default=dict)
+    """What the process has used since it started: `{cpuSeconds, residentBytes, readBytes, writtenBytes}`."""
+
     def __str__(self) -> str:
         return self.name
+
+
+class LoadSample(models.Model):
+    """The load of the cluster as it was last looked at: one row, which is also the lock of those who look."""
+
+    at = models.DateTimeField()
+    load = models.JSONField(default=dict)
+    """As `runtime/load.py` writes it."""
+
+    triggers = models.JSONField(default=dict)
+    """By name: `{isAbove, toldAt, told}`."""
+
+    replicas = models.JSONField(default=dict)
+    """By pool: `{desired, enoughSince}`, how many processes are wanted, and since when fewer would do."""
+
+    def __str__(self) -> str:
+        return f"load at {self.at:%Y-%m-%d %H:%M:%S}"

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+import psutil
 from django.db import DatabaseError
 
 from workflows import models
@@ -175,6 +176,7 @@ class Heartbeat:
                 "seen_at": now,
                 "taken": {queue: stamp.isoformat() for queue, stamp in list(presence.taken.items())},
                 "held": [list(hold) for hold in held],
+                "usage": used(),
             },
         )
         heard = models.Node.objects.filter(seen_at__range=(now - self._lease, now + self._lease / 3))
@@ -190,6 +192,19 @@ class Heartbeat:
         for instance, wait, _ in held:
             if (instance, wait) not in still_open:
                 self._presence.cancel(instance, wait)
+
+
+def used() -> dict[str, float]:
+    """Return what this process has used since it started."""
+    process = psutil.Process()
+    with process.oneshot():
+        times, memory = process.cpu_times(), process.memory_info()
+        # Not every system tells, nor does every one to everybody.
+        counters = process.io_counters() if hasattr(process, "io_counters") else None
+    found = {"cpuSeconds": round(times.user + times.system, 2), "residentBytes": memory.rss}
+    if counters is not None:
+        found |= {"readBytes": counters.read_bytes, "writtenBytes": counters.write_bytes}
+    return found
 
 
 def open_waits(rows: Iterable[Row]) -> set[tuple[str, str]]:

@@ -36,7 +36,7 @@ def read_queues() -> list[Queue]:
     """Return every pool's queue, by name."""
     process = current()
     try:
-        depths: dict[str, dict[int, int]] | None = _by_pool(process.workers.depths())
+        depths: dict[str, dict[int, int]] | None = by_pool(process.workers.depths())
     except DispatchError:
         depths = None
     consumers, taken = _nodes(process.presence.horizon())
@@ -52,7 +52,7 @@ def read_queues() -> list[Queue]:
     ]
 
 
-def _by_pool(labels: Mapping[str, int]) -> dict[str, dict[int, int]]:
+def by_pool(labels: Mapping[str, int]) -> dict[str, dict[int, int]]:
     """Labels are `pool/level`, as routing makes them."""
     pools: dict[str, dict[int, int]] = defaultdict(dict)
     for label, count in labels.items():
