@@ -9,7 +9,7 @@ from statistics import quantiles
 import msgspec
 from django.db.models import Count
 
-from workflows.models import Instance
+from workflows.models import Instance, PendingEvent
 from workflows.runtime.ports import DispatchError
 from workflows.runtime.process import Process
 from workflows.runtime.queues import by_pool
@@ -43,7 +43,7 @@ class Load(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     """By pool and level; None while the broker is away."""
 
     events: int
-    """Events that were accepted and not looked at."""
+    """Events that were accepted and have not been offered to all whom they concern."""
 
     active: list[Active]
     latency: dict[str, float]
@@ -69,7 +69,7 @@ def read_load(process: Process, now: datetime) -> Load:
     return Load(
         pending=open_counts.get("pending", 0),
         messages=_messages(process),
-        events=0,
+        events=PendingEvent.objects.count(),
         active=_active(),
         latency=latency,
         ended=ended,
