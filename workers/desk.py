@@ -23,6 +23,7 @@ from workers.loop import Loop
 from workers.message import Item, Message, item_of
 from workers.quarantine import DiedError, Quarantine, Trial
 from workers.reader import Reader, Wanted
+from workers.routing import routing
 from workers.slots import Slots
 from workflows.engine import facts
 from workflows.runtime.cluster import Held, Hold
@@ -46,7 +47,7 @@ class Desk:
 
     def __init__(self, process: Process, claims: Claims, max_size: int) -> None:
         ordering = settings.LEMLINE.execution.prioritization
-        self.slots = Slots(max_size, ordering.levels, ordering.aging_interval)
+        self.slots = Slots(max_size, routing(settings.LEMLINE).levels, ordering.aging_interval)
         self.loop = Loop(self.slots, close)
         self.is_closing = False
         self.opened: Callable[[], None] = _nothing

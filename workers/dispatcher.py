@@ -55,20 +55,23 @@ def pool_of(command: RunActivity) -> str:
     return functions.pool_of(command.arguments.get("function", "")) or DEFAULT_POOL
 
 
-def messages_of(deliveries: Sequence[Delivery], size: Callable[[str, int, int], int]) -> Iterable[Message]:
+def messages_of(
+    names: Routing, deliveries: Sequence[Delivery], size: Callable[[str, int, int], int]
+) -> Iterable[Message]:
     """Yield the messages that ring for these, one for each suspect.
 
     Args:
+        names: Knows the levels.
         deliveries: What became ready.
         size: Pool, level and how many are ready for them, to how many of those travel together.
     """
     groups: dict[tuple[str, int], list[Delivery]] = defaultdict(list)
     for delivery in deliveries:
-        pool = pool_of(delivery.command)
+        pool, level = pool_of(delivery.command), names.level_of(delivery.priority)
         if delivery.command.suspect:
-            yield message_of(pool, delivery.priority, [delivery])
+            yield message_of(pool, level, [delivery])
         else:
-            groups[pool, delivery.priority].append(delivery)
+            groups[pool, level].append(delivery)
     for (pool, level), ready in groups.items():
         together = size(pool, level, len(ready))
         for start in range(0, len(ready), together):
@@ -83,7 +86,7 @@ class Pooled:
 
     def queue_of(self, command: RunActivity, priority: int) -> str:
         """Return the label of pool and level."""
-        return self.queue_label(pool_of(command), priority)
+        return self.queue_label(pool_of(command), self.names.level_of(priority))
 
     def queue_label(self, pool: str, level: int) -> str:
         """Return the label of pool and level."""
@@ -129,7 +132,7 @@ class CeleryWorkers(Pooled):
 
     def dispatch(self, deliveries: Sequence[Delivery]) -> None:
         """Publish them in as few messages as leave work for every consumer, all in one round trip."""
-        self.publish(list(messages_of(deliveries, self._size)))
+        self.publish(list(messages_of(self.names, deliveries, self._size)))
 
     def publish(self, messages: Sequence[Message]) -> None:
         """Publish these as they are. DispatchError when the broker is away."""

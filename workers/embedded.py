@@ -60,7 +60,7 @@ class LocalWorkers(Pooled):
 
     def dispatch(self, deliveries: Sequence[Delivery]) -> None:
         """Hand them to their pools, more than one at a time only when there are more than threads."""
-        for message in messages_of(deliveries, self._size):
+        for message in messages_of(self.names, deliveries, self._size):
             self._executors[message.pool].submit(self._handle, message)
 
     def _size(self, pool: str, level: int, ready: int) -> int:

@@ -163,5 +163,5 @@ def _turns(names: Routing, roles: Sequence[str], threads: int) -> Turns:
     ordering = settings.LEMLINE.execution.prioritization
     if has_desk():
         desk().opened = taking.opened
-    slots = desk().slots if has_desk() else Slots(threads, ordering.levels, ordering.aging_interval)
+    slots = desk().slots if has_desk() else Slots(threads, names.levels, ordering.aging_interval)
     return Turns(names, roles, threads, lambda: len(reserved_requests), slots, ordering.aging_interval)

@@ -24,6 +24,10 @@ class Routing:
     queue_type: str = "classic"
     """RabbitMQ's sort of queue: `classic` or `quorum`."""
 
+    def level_of(self, priority: int) -> int:
+        """Return the level at which an instance of this priority queues: the last one for what has none of its own."""
+        return min(priority, self.levels)
+
     def queue(self, pool: str, level: int) -> str:
         """Return the name of the queue of a pool's level."""
         return f"{self.namespace}.{self.key(pool, level)}"
@@ -63,5 +67,6 @@ def routing(config: Config) -> Routing:
     """Return the routing that a configuration asks for."""
     scheme = config.messaging.url.partition(":")[0]
     broker = {"rediss": "redis", "amqps": "amqp"}.get(scheme, scheme)
-    levels = config.execution.prioritization.levels
+    ordering = config.execution.prioritization
+    levels = ordering.levels if ordering.enabled else 1
     return Routing(config.cluster.namespace, broker, levels, config.messaging.rabbitmq.queue_type)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Literal
 
+from lemline_site.config.cache_sections import Cache, HttpCache
 from lemline_site.config.event_sections import EventProcessor, Events
 from lemline_site.config.jvm_sections import Jvm
 from lemline_site.config.scaling_sections import Autoscaling, Metrics
@@ -104,34 +105,6 @@ class Messaging:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DefinitionCache:
-    """Parsed definitions that a process remembers. They never change, so only their number is bounded."""
-
-    max_size: int = 1000
-    """Definitions per process."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ExpressionCache:
-    """Compiled jq programs that a process remembers."""
-
-    max_size: int = 10000
-    """Programs per process, some 4 kB each."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Cache:
-    """What may be forgotten at any time."""
-
-    url: str = "locmem://"
-    """`redis://host:6379/1`, shared by all processes, or `locmem://` for each process its own. A Redis that may evict;
-    the broker's may not, so give them different databases or servers."""
-
-    workflow_definitions: DefinitionCache = field(default_factory=DefinitionCache)
-    expressions: ExpressionCache = field(default_factory=ExpressionCache)
-
-
-@dataclass(frozen=True, kw_only=True)
 class Cluster:
     """This node among others."""
 
@@ -163,6 +136,10 @@ class Pools:
 @dataclass(frozen=True, kw_only=True)
 class Prioritization:
     """Order among jobs of a pool. Level 1 is the most urgent."""
+
+    enabled: bool = True
+    """Whether levels have queues of their own. Without it, all jobs of a pool are done in the order in which they came.
+    The same on every node: workers serve the queues that they know of."""
 
     levels: int = 5
     """Number of levels."""
@@ -254,25 +231,6 @@ class History:
 
     max_value: Bytes = Bytes(64 * _KIB)
     """Inputs and outputs above are recorded by their size only."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class HttpCache:
-    """Answers that a worker process keeps to spare services the same question."""
-
-    enabled: bool = False
-    """Keep what GET and HEAD answer with 200, 203 or 204. An answer is given again only in the same namespace and to
-    the same request, credentials and all other headers included. A task opts out with the header
-    `Cache-Control: no-cache`; a retry always asks."""
-
-    max_size: int = 1000
-    """Answers per process. What was asked for longest ago goes first."""
-
-    max_bytes: Bytes = Bytes(64 * _MIB)
-    """Their bodies together, per process."""
-
-    ttl: timedelta = timedelta(minutes=5)
-    """How long at most. The service's `Cache-Control` and `Expires` shorten or forbid it."""
 
 
 @dataclass(frozen=True, kw_only=True)

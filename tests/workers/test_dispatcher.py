@@ -1,22 +1,26 @@
 """How activities that became ready together travel, and where to."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 import msgspec
 import pytest
+from django.conf import settings
 from django.utils import timezone
 
+from lemline_site.config.sections import Prioritization
 from tests.workers.test_message import delivery
 from workers.activities import activity
 from workers.claims import LocalClaims
-from workers.dispatcher import CeleryWorkers, Unreachable, pool_of
+from workers.dispatcher import CeleryWorkers, Unreachable, messages_of, pool_of
 from workers.message import Message
-from workers.routing import Routing
+from workers.routing import Routing, routing
 from workflows.models import Node
 from workflows.runtime.cluster import Presence
 from workflows.runtime.ports import Delivery, DispatchError
 
+PLAIN = Prioritization(enabled=False)
 NAMES = Routing("lemline", "redis", 5)
 
 
@@ -147,3 +151,22 @@ def test_a_task_names_its_pool_else_its_function_does(registry: None, pool: str,
     command = msgspec.structs.replace(delivery().command, pool=pool, arguments={"function": function})
 
     assert pool_of(command) == expected
+
+
+def of_priority(priority: int) -> Delivery:
+    return msgspec.structs.replace(delivery(), priority=priority)
+
+
+def test_without_levels_all_priorities_share_a_queue() -> None:
+    names = routing(replace(settings.LEMLINE, execution=replace(settings.LEMLINE.execution, prioritization=PLAIN)))
+
+    [message] = messages_of(names, [of_priority(5), of_priority(1)], lambda pool, level, count: count)
+
+    assert (message.level, len(message.items)) == (1, 2)
+    assert [queue.name for queue in names.queues() if ".http." in queue.name] == ["lemline.http.1"]
+
+
+def test_a_priority_that_has_no_level_of_its_own_takes_the_last_one() -> None:
+    [message] = messages_of(Routing("lemline", "redis", 3), [of_priority(5)], lambda pool, level, count: count)
+
+    assert message.level == 3

@@ -51,10 +51,22 @@ def wrapped(text: str, names: Iterable[str]) -> str:
     return f"{_PRELUDE}{bound}.v | (\n{text}\n\n) | tojson"
 
 
-@functools.lru_cache(CACHE)
 def compiled(text: str, names: tuple[str, ...]) -> jq._Program:
     """Return the compiled program; ValueError with jq's message when it does not compile."""
+    return _remembered(text, names)
+
+
+def keep(count: int) -> None:
+    """Say how many compiled programs this process remembers; 0 for none."""
+    global _remembered
+    _remembered = functools.lru_cache(count)(_compiled)
+
+
+def _compiled(text: str, names: tuple[str, ...]) -> jq._Program:
     return jq.compile(wrapped(text, names))
+
+
+_remembered = functools.lru_cache(CACHE)(_compiled)
 
 
 def _inspect(text: str) -> None:

@@ -11,6 +11,7 @@ from contextvars import ContextVar
 from typing import Any, Protocol
 from urllib.parse import quote
 
+from workflows.dsl import jq_programs
 from workflows.dsl.expression import (
     ArrayTemplate,
     Expression,
@@ -140,9 +141,28 @@ class _Program:
         return problem("expression", f"{shown}: {first[:500]}")
 
 
-@functools.lru_cache(10_000)
-def _program(text: str) -> _Program:
+def keep_programs(count: int, age: Callable[[], float]) -> None:
+    """Say how many programs this process remembers; before any is evaluated.
+
+    Args:
+        count: 0 for none.
+        age: What a program is remembered by besides its text: once this gives something else, it is compiled again.
+    """
+    global _remembered, _age
+    _remembered, _age = functools.lru_cache(count)(_programmed), age
+    jq_programs.keep(count)
+
+
+def _programmed(text: str, age: float) -> _Program:
     return _Program(text)
+
+
+_remembered = functools.lru_cache(10_000)(_programmed)
+_age: Callable[[], float] = int
+
+
+def _program(text: str) -> _Program:
+    return _remembered(text, _age())
 
 
 def evaluate(expression: Expression, value: Json, variables: Variables) -> Json:

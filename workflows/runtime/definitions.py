@@ -1,6 +1,8 @@
 """Parsed definitions, kept by row: a definition's text never changes, so neither does what it parses to."""
 
+import math
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,28 +24,30 @@ class Registered:
 class Definitions:
     """The most recently used definitions of this process."""
 
-    def __init__(self, size: int = 1000) -> None:
+    def __init__(self, size: int = 1000, seconds: float = math.inf) -> None:
+        """Remember so many, each for so long at most; what no row holds for ever."""
         self._size = size
-        self._known: OrderedDict[int, Registered] = OrderedDict()
+        self._seconds = seconds
+        self._known: OrderedDict[int, tuple[float, Registered]] = OrderedDict()
         self._lock = threading.Lock()
 
     def get(self, identifier: int) -> Registered:
         """Return the definition of a row, reading and parsing it at its first use."""
         with self._lock:
-            known = self._known.get(identifier)
-            if known is not None:
+            until, known = self._known.get(identifier, (0.0, None))
+            if known is not None and time.monotonic() < until:
                 self._known.move_to_end(identifier)
                 return known
-        return self._keep(_read(identifier))
+        return self._keep(_read(identifier), self._seconds)
 
     def know(self, identifier: int, definition: dsl.Definition) -> None:
         """Take in a definition that no row holds."""
         document = definition.document
-        self._keep(Registered(identifier, (document.namespace, document.name, document.version), definition))
+        self._keep(Registered(identifier, (document.namespace, document.name, document.version), definition), math.inf)
 
-    def _keep(self, registered: Registered) -> Registered:
+    def _keep(self, registered: Registered, seconds: float) -> Registered:
         with self._lock:
-            self._known[registered.id] = registered
+            self._known[registered.id] = time.monotonic() + seconds, registered
             while len(self._known) > self._size:
                 self._known.popitem(last=False)
         return registered

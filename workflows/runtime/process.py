@@ -12,6 +12,7 @@ from django.db import connection
 from django.utils.module_loading import import_string
 
 from workflows import models
+from workflows.engine.expressions import keep_programs
 from workflows.runtime.admission import Admission
 from workflows.runtime.backlog import Backlog
 from workflows.runtime.children import Children, Find
@@ -60,7 +61,7 @@ class Process:
         # Doors have no heartbeat of their own, and ask all the same who lives.
         self.presence.horizon = lambda: self.clock.now() - config.execution.lease
         self.records = records or make_records()
-        self.definitions = Definitions(config.cache.workflow_definitions.max_size)
+        self.definitions = _caches(has_table=find is None)
         self.secrets: Secrets = ProvidedSecrets(config.secrets.directory, config.secrets.env_prefix)
         self.endings = Endings()
         # Without a table of definitions, there is none of sinks.
@@ -112,6 +113,16 @@ class Process:
     def forget_latest(self) -> None:
         """What was just registered or deleted here counts here at once."""
         self._latest.clear()
+
+
+def _caches(*, has_table: bool) -> Definitions:
+    """Bound what this process remembers of definitions and programs. Without a table, all of them are remembered."""
+    caching = settings.LEMLINE.cache
+    programs, definitions = caching.expressions, caching.workflow_definitions
+    span = programs.ttl.total_seconds()
+    keep_programs(programs.max_size if programs.enabled else 0, lambda: time.monotonic() // span)
+    is_kept = definitions.enabled or not has_table
+    return Definitions(definitions.max_size if is_kept else 0, definitions.ttl.total_seconds())
 
 
 def make_records() -> Records:
