@@ -15,6 +15,7 @@ from django.core.servers.basehttp import ThreadedWSGIServer, WSGIRequestHandler
 from django.core.wsgi import get_wsgi_application
 
 from workers.activities import functions
+from workers.bridges.bridges import Bridges
 from workers.claims import LocalClaims
 from workers.desk import Desk, HandedBackError
 from workers.dispatcher import Pooled, messages_of
@@ -112,6 +113,7 @@ class Embedded:
         self._schedules = ScheduleKeeper(process)
         self._retention = Retention(process.clock)
         self._scaling = ScalingWatch(process)
+        self._bridges = Bridges(process, settings.LEMLINE.events.bridges)
         self._sweeper = Sweeper(
             process.records,
             process.clock,
@@ -136,9 +138,11 @@ class Embedded:
         self._sweeper.start()
         self._retention.start()
         self._scaling.start()
+        self._bridges.start()
 
     def stop(self) -> None:
         """Store what is in hand and end."""
+        self._bridges.stop()
         self._scaling.stop()
         self._retention.stop()
         self._sweeper.stop()

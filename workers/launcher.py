@@ -15,6 +15,7 @@ from django.conf import settings
 
 from workers import taking
 from workers.app import app
+from workers.bridges.bridges import Bridges
 from workers.claims import LocalClaims
 from workers.declaration import await_queues
 from workers.desk import desk, has_desk, open_desk
@@ -132,6 +133,7 @@ def _threads(process: Process, roles: Sequence[str]) -> list[Any]:
         threads.append(ScheduleKeeper(process))
         threads.append(Retention(process.clock))
         threads.append(ScalingWatch(process))
+        threads.append(Bridges(process, settings.LEMLINE.events.bridges))
         limit = settings.LEMLINE.execution.max_recoveries
         threads.append(
             Sweeper(process.records, process.clock, workers, process.children, process.stepper.submit, lease, limit)

@@ -19,7 +19,7 @@ def test_cleanup_counts_what_would_go(lemline: Lemline, stored: str):
 
     done = lemline("admin", "cleanup", "--dry-run", "--format", "json")
 
-    assert done.json == {"instances": 0, "history": 0, "events": 0, "fires": 0, "heard": 0, "audit": 1}
+    assert done.json == {"instances": 0, "history": 0, "events": 0, "rejected": 0, "fires": 0, "heard": 0, "audit": 1}
     assert models.AuditEntry.objects.get().subject == "old"
 
 

@@ -289,12 +289,17 @@ def test_events_and_audit_entries_go_after_their_own_time(runtime: Runtime) -> N
         )  # fmt: skip
         if name == "open":
             models.PendingEvent.objects.create(lane=1, event=row.pk)
+    for days in (8, 6):
+        models.RejectedMessage.objects.create(
+            bridge="b", digest=str(days), place="", headers=b"{}", body=b"", reason="", at=now - timedelta(days=days)
+        )
     for days in (91, 89):
         models.AuditEntry.objects.create(at=now - timedelta(days=days), by="ada", action="a", subject=str(days))
 
     gone = removed()
 
-    assert gone == Removed(events=2, audit=1)
+    assert gone == Removed(events=2, rejected=1, audit=1)
+    assert models.RejectedMessage.objects.get().digest == "6"
     assert set(models.ReceivedEvent.objects.values_list("event_id", flat=True)) == {"wanted", "young", "open"}
     assert models.AuditEntry.objects.get().subject == "89"
 

@@ -6,6 +6,7 @@ numbers; what must be searched stands in columns of its own beside it.
 """
 
 from workflows.models.access import ApiKey, AuditEntry
+from workflows.models.bridges import Bridge, RejectedMessage
 from workflows.models.cluster import LoadSample, Node
 from workflows.models.definitions import Definition, DefinitionQuerySet
 from workflows.models.events import PendingEvent, ReceivedEvent
@@ -27,6 +28,7 @@ __all__ = [
     "OPEN_STATUSES",
     "ApiKey",
     "AuditEntry",
+    "Bridge",
     "Checkpoint",
     "DeadLetter",
     "Definition",
@@ -43,6 +45,7 @@ __all__ = [
     "OutgoingEvent",
     "PendingEvent",
     "ReceivedEvent",
+    "RejectedMessage",
     "Schedule",
     "ScheduleQuerySet",
     "Sink",

@@ -75,7 +75,7 @@ def publish(brought: Sequence[Event], *, actor: Actor, namespace: str | None = N
         namespace = next(iter(seen)) if len(seen) == 1 else "default"
     if not actor.sees(namespace):
         raise NotFoundError(f"namespace {namespace} does not exist")
-    return events.receive(brought, namespace=namespace, by=f"{actor.door}/{actor.name}")
+    return events.receive(brought, namespace=namespace, by=f"{actor.door}/{actor.name}"[:150])
 
 
 def list_events(wanted: EventFilter, *, actor: Actor, limit: int, cursor: str | None = None) -> Page[ReceivedView]:
@@ -84,7 +84,9 @@ def list_events(wanted: EventFilter, *, actor: Actor, limit: int, cursor: str | 
 
     After `MOST_READ` rows or `MOST_BYTES` the page ends early; `next` goes on from there.
     """
-    seen = _seen(wanted, actor)
+    seen = seen_by(actor.namespaces)
+    if wanted.since is not None:
+        seen = seen.filter(received_at__gte=wanted.since)
     before = int(after_cursor(cursor, "[0-9]{1,18}")) if cursor else 1 + (_latest() or 0)
     bottom = before - MOST_READ
     fitting = seen.filter(pk__lt=before, pk__gte=bottom, **_exact(wanted)).order_by("-pk")[: limit + 1]
@@ -102,11 +104,10 @@ def _latest() -> int | None:
     return models.ReceivedEvent.objects.order_by("-pk").values_list("pk", flat=True).first()
 
 
-def _seen(wanted: EventFilter, actor: Actor) -> QuerySet[models.ReceivedEvent]:
+def seen_by(namespaces: frozenset[str] | None) -> QuerySet[models.ReceivedEvent]:
+    """Return the events of the shared bus, and of these namespaces where those have their own; None is all."""
     rows = models.ReceivedEvent.objects.all()
-    if actor.namespaces is not None:
-        rows = rows.filter(scope__in=("", *actor.namespaces))
-    return rows if wanted.since is None else rows.filter(received_at__gte=wanted.since)
+    return rows if namespaces is None else rows.filter(scope__in=("", *namespaces))
 
 
 def _exact(wanted: EventFilter) -> dict[str, str]:

@@ -48,6 +48,7 @@ class Removed:
     instances: int = 0
     history: int = 0
     events: int = 0
+    rejected: int = 0
     fires: int = 0
     heard: int = 0
     audit: int = 0
@@ -170,6 +171,8 @@ def removals(ages: Ages, now: datetime) -> Iterator[Removed]:
         yield from _remove_instances(candidates)
     while events := _remove_rows(_old_events(ages, now), "received_at"):
         yield Removed(events=events)
+    while rejected := _remove_rows(_old_rejected(ages, now), "at"):
+        yield Removed(rejected=rejected)
     while fires := _remove_rows(_old_fires(ages, now), "at"):
         yield Removed(fires=fires)
     while heard := _remove_rows(_old_heard(ages, now), "at"):
@@ -187,6 +190,7 @@ def counts(ages: Ages, now: datetime) -> Iterator[Removed]:
         yield Removed(instances=len(ids), history=history)
     yield Removed(
         events=_old_events(ages, now).count(),
+        rejected=_old_rejected(ages, now).count(),
         fires=_old_fires(ages, now).count(),
         heard=_old_heard(ages, now).count(),
         audit=_old_entries(ages, now).count(),
@@ -198,6 +202,10 @@ def _old_events(ages: Ages, now: datetime) -> QuerySet[models.ReceivedEvent]:
     is_expired = Q(expires_at=None) | Q(expires_at__lt=now)
     is_pending = Exists(models.PendingEvent.objects.filter(event=OuterRef("pk")))
     return models.ReceivedEvent.objects.filter(is_expired, ~is_pending, received_at__lt=now - ages.events)
+
+
+def _old_rejected(ages: Ages, now: datetime) -> QuerySet[models.RejectedMessage]:
+    return models.RejectedMessage.objects.filter(at__lt=now - ages.events)
 
 
 def _old_fires(ages: Ages, now: datetime) -> QuerySet[models.Fire]:

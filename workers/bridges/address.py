@@ -1,0 +1,137 @@
+"""Where a bridge takes from, as it is configured: a URL."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from workflows.runtime.errors import InvalidRequestError
+
+_COMMON = ("name", "namespace")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sort:
+    """One sort of broker."""
+
+    needs: str
+    """The parameter that names what is taken."""
+
+    takes: Mapping[str, str] = field(default_factory=dict)
+    """Further parameters, with what they are when nothing is said."""
+
+    port: int
+
+
+SORTS: Mapping[str, Sort] = {
+    "redis": Sort(needs="stream", takes={"group": "lemline"}, port=6379),
+    "amqp": Sort(needs="queue", takes={"exchange": "", "routing-key": "#"}, port=5672),
+    "nats": Sort(needs="subject", takes={"stream": "", "durable": "lemline", "group": "lemline"}, port=4222),
+    "mqtt": Sort(needs="topic", takes={"client-id": "", "version": "5"}, port=1883),
+    "kafka": Sort(needs="topic", takes={"group": "lemline"}, port=9092),
+}
+"""By scheme; with an `s` at its end the connection is encrypted (NATS: `tls`)."""
+
+_ENCRYPTED = {"rediss": "redis", "amqps": "amqp", "tls": "nats", "mqtts": "mqtt", "kafkas": "kafka"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Address:
+    """What one bridge connects."""
+
+    scheme: str
+    """A key of `SORTS`."""
+
+    is_encrypted: bool
+    host: str
+    port: int
+    user: str
+    password: str
+    path: str
+    """Without the first slash: a database of Redis, a virtual host of RabbitMQ."""
+
+    parameters: Mapping[str, str]
+    """All that the sort takes."""
+
+    namespace: str
+    name: str
+    """Tells bridges apart in the log, on the admin pages, and among processes."""
+
+    def __getitem__(self, parameter: str) -> str:
+        return self.parameters[parameter]
+
+
+def address_of(text: str) -> Address:
+    """Read `redis://host:6379/0?stream=orders`; parts that have `?`, `&`, `,` or `#` in them with `%` and their code.
+
+    Raises:
+        InvalidRequestError: It cannot be read; the message says what is wanted.
+    """
+    # MQTT's wildcard begins no fragment, which would have no meaning here.
+    split = urlsplit(text.strip().replace("#", "%23"))
+    scheme = _ENCRYPTED.get(split.scheme, split.scheme)
+    what = f"`lemline.events.bridges`: {_shown(split)}"
+    if scheme not in SORTS:
+        known = ", ".join(f"{name}://" for name in SORTS)
+        raise InvalidRequestError(
+            f"{what}: {split.scheme or 'no scheme'} is no broker that is known; there are {known}."
+        )
+    if not split.hostname:
+        raise InvalidRequestError(f"{what}: it names no host; write {scheme}://host:{SORTS[scheme].port}?…")
+    given = _parameters(split.query)
+    wrong = [name for name in given if name not in (SORTS[scheme].needs, *SORTS[scheme].takes, *_COMMON)]
+    if wrong:
+        allowed = ", ".join((SORTS[scheme].needs, *SORTS[scheme].takes, *_COMMON))
+        raise InvalidRequestError(f"{what}: there is no parameter {', '.join(wrong)}; there are {allowed}.")
+    taken = given.get(SORTS[scheme].needs)
+    if not taken:
+        raise InvalidRequestError(f"{what}: say which {SORTS[scheme].needs} to take from, ?{SORTS[scheme].needs}=…")
+    path = unquote(split.path.removeprefix("/"))
+    if scheme == "redis" and path and not path.isdecimal():
+        raise InvalidRequestError(f"{what}: a database of Redis is a number; write redis://host:6379/0?stream=…")
+    if given.get("version", "5") not in ("3", "5"):
+        raise InvalidRequestError(f"{what}: version is 3 or 5.")
+    return Address(
+        scheme=scheme,
+        is_encrypted=split.scheme in _ENCRYPTED,
+        host=split.hostname,
+        port=_port(split, what) or SORTS[scheme].port,
+        user=unquote(split.username or ""),
+        password=unquote(split.password or ""),
+        path=path,
+        parameters={**SORTS[scheme].takes, **given},
+        namespace=given.get("namespace", "default"),
+        name=given.get("name") or f"{scheme}:{taken}"[:100],
+    )
+
+
+def addresses_of(texts: tuple[str, ...]) -> list[Address]:
+    """Read several, each with a name of its own.
+
+    Raises:
+        InvalidRequestError: One cannot be read, or two have the same name.
+    """
+    found = [address_of(text) for text in texts]
+    names = [address.name for address in found]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise InvalidRequestError(
+            f"`lemline.events.bridges`: more than one is called {', '.join(twice)}; give them names, &name=…"
+        )
+    return found
+
+
+def _parameters(query: str) -> dict[str, str]:
+    """Read a query in which `+` is no space: it is a wildcard of MQTT."""
+    pairs = (pair.partition("=") for pair in query.split("&") if pair)
+    return {unquote(name): unquote(value) for name, _, value in pairs}
+
+
+def _port(split: SplitResult, what: str) -> int | None:
+    try:
+        return split.port
+    except ValueError as error:
+        raise InvalidRequestError(f"{what}: {error}.") from error
+
+
+def _shown(split: SplitResult) -> str:
+    """Return the URL without who may."""
+    return split._replace(netloc=split.netloc.rpartition("@")[2]).geturl()
