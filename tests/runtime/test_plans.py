@@ -60,8 +60,8 @@ def grown(postgresql: str) -> None:
         f"""INSERT INTO workflows_checkpoint
             (instance, definition, priority, input, state, step, has_open_work, parked)
             SELECT gen_random_uuid(), 1, 3, '', '', 1, false, true {rest}""",
-        f"""INSERT INTO workflows_receivedevent (scope, source, event_id, type, event, received_at)
-            SELECT '', '/s', n::text, 't', '', now() - n * interval '1 minute' {rest}""",
+        f"""INSERT INTO workflows_receivedevent (scope, source, event_id, type, event, by, received_at)
+            SELECT '', '/s', n::text, 't', '', '', now() - n * interval '1 minute' {rest}""",
         f"""INSERT INTO workflows_auditentry (at, by, action, subject, reason, door)
             SELECT now() - n * interval '10 minutes', 'ada', 'a', '', '', 'api' {rest}""",
     )
