@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 
 from workflows.dsl.jsontext import Json
+from workflows.engine.correlation import Pattern
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="command", tag=True):
@@ -65,11 +66,27 @@ class SetTimer(Command, frozen=True, kw_only=True, tag=True):
 
 
 class Subscribe(Command, frozen=True, kw_only=True, tag=True):
-    """CloudEvents are wanted; answered by `EventArrived`, as often as they come."""
+    """CloudEvents are wanted; answered by `EventArrived`, as often as they come, until `Cancel` of kind `event`.
+
+    Given again under the same wait when an event has settled a correlation: from then on fewer events are wanted.
+    """
 
     wait_id: str
     position: str
-    filters: tuple[Mapping[str, Json], ...]
+    patterns: tuple[Pattern, ...]
+    """Filters that still want something. An event that none of them matches need not be offered."""
+
+    bound: Mapping[str, Json] = {}
+    """Values of correlations that are settled, by name; `correlation.interest_of` takes them."""
+
+    correlated: bool = False
+    """Whether events that were accepted before `since`, and kept, are wanted by the filters that correlate."""
+
+    since: datetime
+    """When the listener began. Filters that do not correlate want what is accepted from then on."""
+
+    again: bool = False
+    """Whether this wait is subscribed already, to more."""
 
 
 class StartChild(Command, frozen=True, kw_only=True, tag=True):

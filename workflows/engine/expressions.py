@@ -121,6 +121,12 @@ class _Program:
     def _is_safe_here(self, size: int) -> bool:
         return self._growth is not None and not _distrustful and self._growth.fits(size + len(self.text))
 
+    def is_alone(self) -> bool:
+        """Whether it surely ends soon, and reads nothing but its input."""
+        if free_variables(self.text):
+            return False
+        return self.python is not None or growth(self.text) is not None
+
     def _ask_sandbox(self, names: tuple[str, ...], given: str) -> str | None:
         if _forbidden.get():
             raise SandboxNeeded(self.text)
@@ -163,6 +169,11 @@ _age: Callable[[], float] = int
 
 def _program(text: str) -> _Program:
     return _remembered(text, _age())
+
+
+def ends_without_variables(text: str) -> bool:
+    """Return whether a program surely ends soon, and reads nothing but its input."""
+    return _program(text).is_alone()
 
 
 def evaluate(expression: Expression, value: Json, variables: Variables) -> Json:

@@ -95,10 +95,18 @@ class ChildEnded(Fact, frozen=True, kw_only=True, tag=True):
 
 
 class EventArrived(Fact, frozen=True, kw_only=True, tag=True):
-    """A CloudEvent that a subscription of this wait matched."""
+    """A CloudEvent that may be wanted. The listener decides: it takes each once, and what it does not take changes
+    nothing.
+    """
 
     wait_id: str
     event: Mapping[str, Json]
+    """In JSON format."""
+
+    received_at: datetime | None = None
+    """Database time of its acceptance; None for just now. What came before the listener is only for filters that
+    correlate.
+    """
 
 
 class Continued(Fact, frozen=True, kw_only=True, tag=True):
