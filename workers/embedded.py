@@ -27,6 +27,8 @@ from workflows.api import streams
 from workflows.engine import decode_state
 from workflows.runtime import process as runtime
 from workflows.runtime.cluster import Heartbeat, Presence
+from workflows.runtime.event_processor import EMBEDDED_LOOK_SECONDS as EVENTS_LOOK_SECONDS
+from workflows.runtime.event_processor import EventProcessor
 from workflows.runtime.memory import MemoryRecords
 from workflows.runtime.ports import Delivery
 from workflows.runtime.process import Process
@@ -111,6 +113,7 @@ class Embedded:
         self._heartbeat = Heartbeat(process.presence, process.records, process.clock, lease, self._workers.claims.renew)
         self._timekeeper = Timekeeper(process.records, process.clock, process.stepper, EMBEDDED_LOOK_SECONDS)
         self._schedules = ScheduleKeeper(process)
+        self._events = EventProcessor(process, 1, look_seconds=EVENTS_LOOK_SECONDS)
         self._retention = Retention(process.clock)
         self._scaling = ScalingWatch(process)
         self._bridges = Bridges(process, settings.LEMLINE.events.bridges)
@@ -135,6 +138,8 @@ class Embedded:
         self._heartbeat.start()
         self._timekeeper.start()
         self._schedules.start()
+        if settings.LEMLINE.event_processor.enabled:
+            self._events.start()
         self._sweeper.start()
         self._retention.start()
         self._scaling.start()
@@ -146,6 +151,7 @@ class Embedded:
         self._scaling.stop()
         self._retention.stop()
         self._sweeper.stop()
+        self._events.stop()
         self._schedules.stop()
         self._timekeeper.stop()
         self._workers.stop()

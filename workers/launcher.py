@@ -31,6 +31,7 @@ from workflows.checks import check_claims
 from workflows.runtime import process as runtime
 from workflows.runtime.cluster import Heartbeat
 from workflows.runtime.errors import InvalidRequestError
+from workflows.runtime.event_processor import EventProcessor
 from workflows.runtime.process import Process
 from workflows.runtime.retention import Retention
 from workflows.runtime.scaling import ScalingWatch
@@ -119,7 +120,7 @@ def _check(roles: Sequence[str]) -> None:
 
 
 def _threads(process: Process, roles: Sequence[str]) -> list[Any]:
-    """Return what runs beside the jobs: the heartbeat always, the clock and the sweep for `maintenance`."""
+    """Return what runs beside the jobs: the heartbeat always, more for `events` and `maintenance`."""
     lease = settings.LEMLINE.execution.lease.total_seconds()
     workers = process.workers
     claims = workers.claims if isinstance(workers, CeleryWorkers) else LocalClaims(process.presence)
@@ -128,6 +129,8 @@ def _threads(process: Process, roles: Sequence[str]) -> list[Any]:
     threads: list[Any] = [Heartbeat(process.presence, process.records, process.clock, lease, claims.renew)]
     if settings.LEMLINE.jvm.memory.max is not None:
         threads.append(MemoryGuard(settings.LEMLINE.jvm.memory.max))
+    if "events" in roles and settings.LEMLINE.event_processor.enabled:
+        threads.append(EventProcessor(process, settings.LEMLINE.events.consumer_count))
     if "maintenance" in roles:
         threads.append(Timekeeper(process.records, process.clock, process.stepper))
         threads.append(ScheduleKeeper(process))

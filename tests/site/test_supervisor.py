@@ -78,7 +78,7 @@ def test_a_procfile_is_a_name_and_a_command_per_line():
 def test_the_procfile_of_the_product_has_a_process_for_every_role():
     names = [program.name for program in read_procfile((ROOT / "Procfile").read_text("utf-8"))]
 
-    assert names == ["web", "http", "compute", "io", "maintenance", "beat", "flower"]
+    assert names == ["web", "http", "compute", "io", "events", "maintenance", "beat", "flower"]
 
 
 def test_what_a_program_writes_is_shown_behind_its_name():

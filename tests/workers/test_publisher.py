@@ -135,7 +135,9 @@ def test_depths_are_told_per_queue(line: Line):
     depths = line.publisher.depths()
 
     assert {label: count for label, count in depths.items() if count} == {"compute/1": 2, "compute/4": 1}
-    assert set(depths) == {f"{pool}/{n}" for pool in ("http", "compute", "io", "maintenance") for n in range(1, 6)}
+    assert set(depths) == {
+        f"{pool}/{n}" for pool in ("http", "compute", "io", "events", "maintenance") for n in range(1, 6)
+    }
 
 
 def test_large_messages_arrive_whole(line: Line):

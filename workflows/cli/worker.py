@@ -10,7 +10,9 @@ from workflows.cli.output import Output
 def add(areas: "Areas[argparse.ArgumentParser]") -> None:
     """Add the command."""
     parser = add_verb(areas, "worker", _work, aliases=("listen",))
-    parser.add_argument("--roles", required=True, type=_roles, metavar="ROLE,…", help="http, compute, io, maintenance")
+    parser.add_argument(
+        "--roles", required=True, type=_roles, metavar="ROLE,…", help="http, compute, io, events, maintenance"
+    )
     parser.set_defaults(is_server=True)
 
 

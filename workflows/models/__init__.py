@@ -9,7 +9,7 @@ from workflows.models.access import ApiKey, AuditEntry
 from workflows.models.bridges import Bridge, RejectedMessage
 from workflows.models.cluster import LoadSample, Node
 from workflows.models.definitions import Definition, DefinitionQuerySet
-from workflows.models.events import PendingEvent, ReceivedEvent
+from workflows.models.events import EventKey, Interest, LookBack, PendingEvent, ReceivedEvent, Subscription
 from workflows.models.instances import (
     FINAL_STATUSES,
     OPEN_STATUSES,
@@ -33,14 +33,17 @@ __all__ = [
     "DeadLetter",
     "Definition",
     "DefinitionQuerySet",
+    "EventKey",
     "Fire",
     "Gathering",
     "HeardEvent",
     "History",
     "Instance",
     "InstanceQuerySet",
+    "Interest",
     "Label",
     "LoadSample",
+    "LookBack",
     "Node",
     "OutgoingEvent",
     "PendingEvent",
@@ -49,4 +52,5 @@ __all__ = [
     "Schedule",
     "ScheduleQuerySet",
     "Sink",
+    "Subscription",
 ]

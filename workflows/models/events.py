@@ -1,6 +1,7 @@
-"""CloudEvents that were accepted, and those that nobody has been offered yet."""
+"""CloudEvents that were accepted, and who wants some."""
 
 from django.db import models
+from django.db.models import Q
 
 
 class ReceivedEvent(models.Model):
@@ -47,3 +48,94 @@ class PendingEvent(models.Model):
 
     def __str__(self) -> str:
         return f"event {self.event} in lane {self.lane}"
+
+
+class Interest(models.Model):
+    """What many subscriptions share: which type and source they want, and by which values they tell events apart.
+
+    There are as many as definitions have different filters, so they stay.
+    """
+
+    digest = models.CharField(max_length=32, primary_key=True)
+    """Hash of the rest."""
+
+    type = models.TextField()
+    """Empty for those who look at every event."""
+
+    text = models.TextField()
+    """The engine's `Interest`, as JSON."""
+
+    kept = models.BooleanField()
+    """Whether events are kept for subscriptions that come later: they stand in `EventKey`."""
+
+    indexed = models.BooleanField(default=False)
+    """Whether the events that were there before it stand there, too."""
+
+    class Meta:
+        """Found by the type of an event."""
+
+        indexes = (models.Index(fields=("type",), name="interest_type"),)
+
+    def __str__(self) -> str:
+        return f"{self.type or 'anything'} {self.digest}"
+
+
+class Subscription(models.Model):
+    """A filter of an open `listen`, or of a definition's `schedule.on`. Written and removed with the step or the
+    schedule that it belongs to.
+    """
+
+    match = models.UUIDField()
+    """Hash of the interest, the scope and the values that an event must have: what it is found by
+    (`runtime/interests.py`)."""
+
+    interest = models.CharField(max_length=32)
+    instance = models.UUIDField(null=True)
+    wait = models.CharField(max_length=32, default="")
+    schedule = models.BigIntegerField(null=True)
+    since = models.DateTimeField(null=True)
+    """Events received earlier are not for it; null for one that is offered what was kept."""
+
+    class Meta:
+        """Found by what an event is hashed to, and by what it belongs to."""
+
+        indexes = (
+            models.Index(fields=("match",), name="subscription_match"),
+            models.Index(fields=("instance", "wait"), condition=Q(instance__isnull=False), name="subscription_of_wait"),
+            models.Index(fields=("schedule",), condition=Q(schedule__isnull=False), name="subscription_of_schedule"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.wait} of {self.instance}" if self.schedule is None else f"schedule {self.schedule}"
+
+
+class LookBack(models.Model):
+    """A `listen` that has begun and has not been offered yet what came before it. Until then it is offered nothing."""
+
+    instance = models.UUIDField()
+    wait = models.CharField(max_length=32)
+
+    class Meta:
+        """Asked for with every subscription that an event is found to concern."""
+
+        indexes = (models.Index(fields=("instance", "wait"), name="look_back_of_wait"),)
+
+    def __str__(self) -> str:
+        return f"{self.wait} of {self.instance}"
+
+
+class EventKey(models.Model):
+    """Under which hash an event that has been offered to all is found by subscriptions that come later."""
+
+    pk = models.CompositePrimaryKey("match", "event")
+    match = models.UUIDField()
+    event = models.BigIntegerField()
+    expires_at = models.DateTimeField()
+
+    class Meta:
+        """Removed when its time is over."""
+
+        indexes = (models.Index(fields=("expires_at",), name="event_key_expires"),)
+
+    def __str__(self) -> str:
+        return f"{self.match} {self.event}"

@@ -13,7 +13,7 @@ from uuid import UUID
 import psycopg2
 from django.db import connections
 
-from workflows.runtime import event_rows, literals
+from workflows.runtime import event_rows, literals, subscriptions
 from workflows.runtime.records import (
     CHECKPOINT_COLUMNS,
     GRAVE_ORDINAL,
@@ -298,6 +298,8 @@ def _statements(cursor: Any, changes: Changes) -> Iterable[bytes]:
         yield _OUTGOING % literals.rows(changes.outgoing)
     if changes.events:
         yield event_rows.insertion(changes.events)
+    if changes.listening:
+        yield from subscriptions.statements(changes.listening)
 
 
 def _births(changes: Changes) -> Iterable[bytes]:

@@ -12,6 +12,8 @@ from typing import Protocol
 import msgspec
 import zstandard
 
+from workflows.runtime.subscriptions import Listening
+
 COMPRESS_FROM = 1024
 """Bytes of state from which compression pays: zstd at level 1 costs less than writing what it saves."""
 
@@ -158,6 +160,9 @@ class Changes:
 
     outgoing: list[tuple[object, ...]] = field(default_factory=list)
     """Values of `OUTGOING_COLUMNS`: one row per sink that wants an event (`runtime/outbox.py`)."""
+
+    listening: Listening = field(default_factory=Listening)
+    """Who begins and ends to listen."""
 
     removed: list[str] = field(default_factory=list)
     """Instances whose checkpoint goes."""

@@ -49,6 +49,9 @@ class Removed:
     history: int = 0
     events: int = 0
     rejected: int = 0
+    keys: int = 0
+    """What events were kept under for listeners that came later."""
+
     fires: int = 0
     heard: int = 0
     audit: int = 0
@@ -173,6 +176,8 @@ def removals(ages: Ages, now: datetime) -> Iterator[Removed]:
         yield Removed(events=events)
     while rejected := _remove_rows(_old_rejected(ages, now), "at"):
         yield Removed(rejected=rejected)
+    while keys := _remove_keys(now):
+        yield Removed(keys=keys)
     while fires := _remove_rows(_old_fires(ages, now), "at"):
         yield Removed(fires=fires)
     while heard := _remove_rows(_old_heard(ages, now), "at"):
@@ -191,6 +196,7 @@ def counts(ages: Ages, now: datetime) -> Iterator[Removed]:
     yield Removed(
         events=_old_events(ages, now).count(),
         rejected=_old_rejected(ages, now).count(),
+        keys=models.EventKey.objects.filter(expires_at__lt=now).count(),
         fires=_old_fires(ages, now).count(),
         heard=_old_heard(ages, now).count(),
         audit=_old_entries(ages, now).count(),
@@ -206,6 +212,12 @@ def _old_events(ages: Ages, now: datetime) -> QuerySet[models.ReceivedEvent]:
 
 def _old_rejected(ages: Ages, now: datetime) -> QuerySet[models.RejectedMessage]:
     return models.RejectedMessage.objects.filter(at__lt=now - ages.events)
+
+
+def _remove_keys(now: datetime) -> int:
+    old = models.EventKey.objects.filter(expires_at__lt=now).order_by("expires_at")
+    found = list(old.values_list("match", "event")[:ROWS])
+    return models.EventKey.objects.filter(pk__in=found).delete()[0] if found else 0
 
 
 def _old_fires(ages: Ages, now: datetime) -> QuerySet[models.Fire]:
@@ -259,6 +271,7 @@ def _remove_instances(candidates: Sequence[_Candidate]) -> Iterator[Removed]:
             # With the first of them: whose history has gone in part is not taken up again.
             models.Checkpoint.objects.filter(pk__in=ids).delete()
             models.Label.objects.filter(instance__in=gone).delete()
+            models.Subscription.objects.filter(instance__in=gone).delete()
             models.Instance.objects.filter(pk__in=gone).delete()
         if ids:
             yield Removed(instances=len(gone), history=history)

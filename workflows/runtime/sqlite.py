@@ -8,12 +8,13 @@ import contextlib
 import sqlite3
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 from django.db import connections
 
-from workflows.runtime import event_rows
+from workflows.runtime import event_rows, subscriptions
 from workflows.runtime.records import (
     CHECKPOINT_COLUMNS,
     GRAVE_ORDINAL,
@@ -111,6 +112,8 @@ class SqliteRecords:
             if sql is _UPDATE and rows and written != len(rows):
                 raise ContentionError("somebody else wrote one of these checkpoints")
         event_rows.insert(lambda sql, values: self._run(connection, sql, stored(values)), changes.events)
+        if changes.listening:
+            subscriptions.write(partial(self._run_many, connection), stored, changes.listening)
 
     def rollback(self) -> None:
         """Give up the transaction."""
@@ -179,7 +182,7 @@ class SqliteRecords:
     def next_due(self) -> tuple[datetime | None, datetime]:
         """Look at the first entry of the index of due rows."""
         [(due_at,)] = self._run(self._connection(), "SELECT MIN(due_at) FROM workflows_checkpoint").fetchall()
-        return _read_moment(due_at), datetime.now(UTC)
+        return read_moment(due_at), datetime.now(UTC)
 
     def lock_due(self, limit: int, but: Sequence[str]) -> Locked:
         """Begin IMMEDIATE, and walk the index of due rows."""
@@ -285,10 +288,11 @@ def _places(ids: Sequence[str]) -> str:
 
 def _row(values: Sequence[Any]) -> Row:
     instance, definition, priority, step, state, raw, due_at, parked = values
-    moment = _read_moment(due_at)
+    moment = read_moment(due_at)
     return Row(str(UUID(instance)), definition, priority, step, unpack(state), raw, moment, bool(parked))
 
 
-def _read_moment(stored: Any) -> datetime | None:
+def read_moment(stored: Any) -> datetime | None:
+    """Return a time that was stored as text."""
     moment = datetime.fromisoformat(stored) if isinstance(stored, str) else stored
     return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment

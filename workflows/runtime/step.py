@@ -20,7 +20,7 @@ from workflows.engine import (
     facts,
     new_state,
 )
-from workflows.engine.commands import Command, ContinueLater, Publish, RunActivity, StartChild
+from workflows.engine.commands import Cancel, Command, ContinueLater, Publish, RunActivity, StartChild, Subscribe
 from workflows.engine.problems import Problem
 from workflows.runtime import event_rows
 from workflows.runtime.definitions import Definitions, Registered
@@ -308,11 +308,8 @@ class Steps:
         if taken.given_up is not None:
             changes.given_up[taken.instance_id] = taken.given_up
         changes.history.extend(self._history.rows(taken.instance_id, taken.steps))
-        changes.events.extend(
-            event_rows.row_of(command.event, subject.registered.key[0], EMITTED, now)
-            for command in taken.commands
-            if isinstance(command, Publish)
-        )
+        if taken.commands:
+            _write_events(taken, now, changes)
         if self.outbox.is_wanted:
             changes.outgoing.extend(self.outbox.rows(taken, now))
 
@@ -383,6 +380,19 @@ def _phase(state: State, now: datetime) -> Phase:
         problem=_problem_text(state.problem),
         problem_type="" if state.problem is None else state.problem.type[:255],
     )
+
+
+def _write_events(taken: Taken, now: datetime, changes: Changes) -> None:
+    """Add what is emitted, and what changes about whom events are for."""
+    listening: list[Subscribe | Cancel] = []
+    for command in taken.commands:
+        if isinstance(command, Publish):
+            changes.events.append(event_rows.row_of(command.event, taken.subject.registered.key[0], EMITTED, now))
+        elif isinstance(command, Subscribe) or (isinstance(command, Cancel) and command.kind == "event"):
+            listening.append(command)
+    if listening:
+        scope = event_rows.scope_of(taken.subject.registered.key[0])
+        changes.listening.add(taken.instance_id, listening, scope, before=taken.subject.state, after=taken.state)
 
 
 def _problem_text(problem: Problem | None) -> bytes | None:

@@ -115,6 +115,12 @@ class Stepper:
         waiting = [] if settled is None else [(settled, fact)]
         self._inbox.put(Work(instance_id, [fact], waiting, [] if keeper is None else [keeper]))
 
+    def submit_all(self, instance_id: str, given: Sequence[AnyFact], settled: Settled) -> None:
+        """Hand over facts of one instance that are applied in this order, whatever else comes. `settled` is called
+        for each of them.
+        """
+        self._inbox.put(Work(instance_id, list(given), [(settled, fact) for fact in given]))
+
     def begin(self, birth: Birth, settled: Settled) -> Work:
         """Hand over an instance that is to be; its first step is taken with its rows, unless it starts later."""
         due = Due()
@@ -337,7 +343,7 @@ class Stepper:
             self.expect(batch.changes.due_at)
         if batch.changes.outgoing:
             self.expect_couriers()
-        if batch.changes.events:
+        if batch.changes.events or batch.changes.listening:
             self.expect_events()
         self._put_off(batch)
         done = [taken for _, taken in batch.done if taken is not None]

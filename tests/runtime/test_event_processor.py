@@ -1,0 +1,95 @@
+"""Received events are offered to all whom they concern, once each has its own."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from tests.runtimes import Runtime
+from workflows import models
+from workflows.engine.correlation import Pattern
+from workflows.runtime import events, subscriptions
+from workflows.runtime import process as processes
+from workflows.runtime.event_processor import EventProcessor
+from workflows.runtime.event_schedules import Offer
+
+
+@pytest.fixture
+def processor(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> Iterator[EventProcessor]:
+    """The runtime's processor; the runtime is this process's own."""
+    monkeypatch.setattr(processes, "_current", runtime.process)
+    made = EventProcessor(runtime.process, 0)
+    yield made
+    made.stop()
+
+
+class Schedules:
+    """What schedules were offered."""
+
+    def __init__(self, processor: EventProcessor) -> None:
+        self.heard: list[tuple[int, str]] = []
+        self.failing: set[int] = set()
+        processor.hear = self.hear
+
+    def hear(self, offers: Sequence[Offer], now: datetime) -> None:
+        if any(offer.schedule in self.failing for offer in offers):
+            raise ValueError("this cannot be gathered")
+        self.heard += [(offer.schedule, str(offer.event["id"])) for offer in offers]
+
+
+@pytest.fixture
+def schedules(processor: EventProcessor) -> Schedules:
+    return Schedules(processor)
+
+
+def event(number: int, **more: Any) -> dict[str, Any]:
+    return {"specversion": "1.0", "id": f"{number}", "source": "/tests", "type": "t", "data": {"n": number}, **more}
+
+
+def receive(*given: dict[str, Any]) -> None:
+    events.receive(given, namespace="default", by="ada")
+
+
+def subscribe(schedule: int, *patterns: Pattern, since: datetime | None = None) -> None:
+    subscriptions.subscribe_schedule(schedule, patterns, "", since or timezone.now() - timedelta(minutes=1))
+
+
+def test_a_schedule_is_offered_what_fits_it_in_order_and_nothing_else(
+    processor: EventProcessor, schedules: Schedules
+) -> None:
+    subscribe(1, Pattern(type="t", equal={"subject": "a"}))
+    subscribe(2, Pattern(type="t"), Pattern(source="/tests"))
+    receive(event(1, subject="a"), event(2, subject="b"), event(3, type="u"), event(4, type="u", source="/else"))
+
+    assert processor.look()
+
+    assert sorted(schedules.heard) == [(1, "1"), (2, "1"), (2, "2"), (2, "3")]
+    assert not models.PendingEvent.objects.exists()
+    assert not processor.look()
+
+
+def test_a_schedule_that_fails_keeps_no_event_from_others(processor: EventProcessor, schedules: Schedules) -> None:
+    subscribe(1, Pattern(type="t"))
+    subscribe(2, Pattern(type="t"))
+    schedules.failing = {1}
+    receive(event(1))
+
+    processor.look()
+
+    assert schedules.heard == [(2, "1")]
+    assert not models.PendingEvent.objects.exists()
+
+
+def test_a_schedule_is_offered_nothing_older_and_nothing_once_it_is_gone(
+    processor: EventProcessor, schedules: Schedules
+) -> None:
+    subscribe(1, Pattern(type="t"), since=timezone.now() + timedelta(minutes=1))
+    subscribe(2, Pattern(type="t"))
+    subscriptions.unsubscribe_schedule(2)
+    receive(event(1))
+
+    processor.look()
+
+    assert not schedules.heard
