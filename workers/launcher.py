@@ -31,7 +31,9 @@ from workflows.checks import check_claims
 from workflows.runtime import process as runtime
 from workflows.runtime.cluster import Heartbeat
 from workflows.runtime.errors import InvalidRequestError
+from workflows.runtime.event_lanes import Order, any_order
 from workflows.runtime.event_processor import EventProcessor
+from workflows.runtime.lane_shares import LaneShares
 from workflows.runtime.process import Process
 from workflows.runtime.retention import Retention
 from workflows.runtime.scaling import ScalingWatch
@@ -130,7 +132,7 @@ def _threads(process: Process, roles: Sequence[str]) -> list[Any]:
     if settings.LEMLINE.jvm.memory.max is not None:
         threads.append(MemoryGuard(settings.LEMLINE.jvm.memory.max))
     if "events" in roles and settings.LEMLINE.event_processor.enabled:
-        threads.append(EventProcessor(process, settings.LEMLINE.events.consumer_count))
+        threads.append(_event_processor(process))
     if "maintenance" in roles:
         threads.append(Timekeeper(process.records, process.clock, process.stepper))
         threads.append(ScheduleKeeper(process))
@@ -142,6 +144,13 @@ def _threads(process: Process, roles: Sequence[str]) -> list[Any]:
             Sweeper(process.records, process.clock, workers, process.children, process.stepper.submit, lease, limit)
         )
     return threads
+
+
+def _event_processor(process: Process) -> EventProcessor:
+    config = settings.LEMLINE.events
+    is_partitioned = config.consumer_strategy == "PARTITIONED"
+    order: Order = LaneShares(process.presence) if is_partitioned else any_order
+    return EventProcessor(process, config.consumer_count, order=order)
 
 
 def _worker(roles: Sequence[str]) -> Any:

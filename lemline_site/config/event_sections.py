@@ -33,6 +33,11 @@ class Events:
     """`shared`: there is one bus, and an event is unique on it by source and id. `namespace`: an event lives in one
     namespace, is unique there, and only listeners of that namespace hear of it."""
 
+    consumer_strategy: Literal["COMPETING_CONSUMERS", "PARTITIONED"] = "COMPETING_CONSUMERS"
+    """`COMPETING_CONSUMERS`: whichever process of the role `events` is free takes what waits. `PARTITIONED`: the events
+    of a source are always taken by the same one; when it dies, they wait for a lease (`lemline.execution.lease`).
+    Either way those of one source are offered in order, and each once."""
+
     consumer_count: int = 5
     """Batches of events that a process of the role `events` has in hand at the same time, at most."""
 
