@@ -12,7 +12,7 @@ from workflows.runtime.errors import InvalidRequestError
 
 @pytest.mark.parametrize("roles", [["gpu"], ["http", "web"], [""]])
 def test_an_unknown_role_is_refused_with_those_that_are_known(roles: list[str]):
-    with pytest.raises(InvalidRequestError, match="choose from http, compute, io, maintenance"):
+    with pytest.raises(InvalidRequestError, match="choose from http, compute, io, events, maintenance"):
         launcher.main(roles)
 
 
