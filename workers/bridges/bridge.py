@@ -21,8 +21,8 @@ from workflows.runtime.rejections import Rejected
 
 log = logging.getLogger("lemline.bridges")
 
-MOST = 500
-"""Messages taken at once."""
+MOST = 100
+"""Messages taken at once: each may be as large as an event may be."""
 
 LOOK_SECONDS = 1.0
 """How long a source is waited for, and how often it is told that somebody is here."""

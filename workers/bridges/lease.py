@@ -33,6 +33,7 @@ class Lease:
         self._seconds = seconds
         self._id = uuid4()
         self._renewed_at = float("-inf")
+        self._has_row = False
         self._received = self._rejected = 0
         self._problem: str | None = None
 
@@ -45,10 +46,11 @@ class Lease:
         is_free = Q(held_until=None) | Q(held_until__lt=now) | Q(held_by=self._id)
         until = now + timedelta(seconds=self._seconds)
         began_at = time.monotonic()
-        if not self._write(is_free, held_by=self._id, held_until=until, holder=self._holder):
+        if not self._has_row:
             models.Bridge.objects.get_or_create(name=self._name)
-            if not self._write(is_free, held_by=self._id, held_until=until, holder=self._holder):
-                return False
+            self._has_row = True
+        if not self._write(is_free, held_by=self._id, held_until=until, holder=self._holder):
+            return False
         self._renewed_at = began_at
         return True
 
