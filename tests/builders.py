@@ -14,13 +14,15 @@ from hypothesis import strategies as st
 from workflows.dsl import jsontext, parse
 from workflows.dsl.model import Definition
 from workflows.engine import Data, PhaseChange, State, Step, TaskRun, advance, decode_state, encode_state, new_state
-from workflows.engine.commands import Command, ContinueLater, Publish, RunActivity, StartChild
+from workflows.engine.commands import Cancel, Command, ContinueLater, Publish, RunActivity, StartChild, Subscribe
+from workflows.engine.correlation import interest_of, key_of
 from workflows.engine.facts import (
     ActivityFailed,
     ActivitySucceeded,
     CancelRequested,
     ChildEnded,
     Continued,
+    EventArrived,
     Fact,
     ResumeRequested,
     RetryRequested,
@@ -61,6 +63,7 @@ class Instance:
         self.now = START
         self.steps: list[Step] = []
         self.facts: list[Fact] = []
+        self.events: list[dict[str, Any]] = []
 
     def apply(self, fact: Fact) -> Step:
         """Apply one fact."""
@@ -101,6 +104,44 @@ class Instance:
         status = "faulted" if problem else "completed"
         fact = ChildEnded(at=self.now, wait_id=child.wait_id, status=status, output=output, problem=problem)
         return self._settle(self.apply(fact))
+
+    def hear(self, type: str, data: Any = None, *, kept_from: datetime | None = None, **attributes: Any) -> bool:
+        """Offer an event to all that listen, and return whether any took it.
+
+        What an index would not find must be refused by the engine too: the two may not disagree.
+        """
+        event = {"specversion": "1.0", "id": f"e-{len(self.events)}", "source": "/tests", "type": type, **attributes}
+        if data is not None:
+            event["data"] = data
+        self.events.append(event)
+        return self.offer(event, kept_from)
+
+    def offer(self, event: Mapping[str, Any], kept_from: datetime | None = None) -> bool:
+        """Offer an event, maybe once more."""
+        took = [self._offer(subscribed, event, kept_from) for subscribed in self.subscriptions()]
+        return any(took)
+
+    def _offer(self, subscribed: Subscribe, event: Mapping[str, Any], kept_from: datetime | None) -> bool:
+        wanted = [interest_of(pattern, subscribed.bound) for pattern in subscribed.patterns]
+        is_found = any(key_of(interest, event) == key for interest, key in wanted)
+        if kept_from is not None:
+            is_found = is_found and subscribed.correlated
+        fact = EventArrived(at=self.now, wait_id=subscribed.wait_id, event=event, received_at=kept_from)
+        took = self._settle(self.apply(fact)).changed
+        assert is_found or not took, "the engine took what no index would have found"
+        return took
+
+    def subscriptions(self) -> list[Subscribe]:
+        """Return what is subscribed, as a runtime that carries the commands out would keep it."""
+        found: dict[str, Subscribe] = {}
+        for command in self.commands:
+            if isinstance(command, Subscribe):
+                assert command.again == (command.wait_id in found)
+                found[command.wait_id] = command
+            elif isinstance(command, Cancel) and command.kind == "event":
+                del found[command.wait_id]
+        assert set(found) == {wait_id for wait_id, wait in self.state.waits.items() if wait.kind == "event"}
+        return list(found.values())
 
     def wait(self, seconds: float) -> None:
         """Let time pass, and fire what comes due."""

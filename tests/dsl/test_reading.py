@@ -136,7 +136,7 @@ def test_rule_41_any_dsl_1_is_read():
 
 
 def test_what_cannot_run_yet_is_read_with_a_warning():
-    body = "do:\n  - hear: {listen: {to: {one: {with: {type: x}}}}}\n"
+    body = "do:\n  - hear: {run: {container: {image: x}}}\n"
 
     [(pointer, message)] = warned(body)
 

@@ -52,7 +52,6 @@ def test_rule_41_what_is_wider_than_the_schema_is_read_without_a_word_and_refuse
 
 
 UNWORKABLE = {
-    "listen": "do: [{a: {listen: {to: {any: []}}}}]",
     "call: grpc": "do: [{a: {call: grpc, with: {proto: {endpoint: 'x://y'}, service: {name: s, host: h}, method: m}}}]",
     "call: mcp": "do: [{a: {call: mcp, with: {method: tools/list, transport: {stdio: {command: x}}}}}]",
     "call: a2a": "do: [{a: {call: a2a, with: {method: tasks/get, server: 'http://x'}}}]",

@@ -73,8 +73,6 @@ def _unsupported(task: Task) -> str:
             return "a function of a catalog"
         case RunTask(run="container"):
             return "run: container"
-        case ListenTask():
-            return "listen"
         case _:
             return ""
 

@@ -43,7 +43,7 @@ from workflows.engine.scope import DATA_LIMIT_BYTES
 from workflows.engine.state import SUSPECT_FROM, WORK, Attempts, Entry, Held, State, Status, Wait
 from workflows.engine.step import Cause, Step
 
-Answer = ActivitySucceeded | ActivityFailed | ChildStarted | ChildEnded | Continued | EventArrived
+Answer = ActivitySucceeded | ActivityFailed | ChildStarted | ChildEnded | Continued
 
 _STANDING_STILL = frozenset({"timeout", "attempt", "limit"})
 """Timers that do not run while the instance is suspended."""
@@ -70,7 +70,7 @@ def advance(definition: Definition, state: State, fact: Fact, *, given_away: boo
     driver = Driver(plan_of(definition), state, fact.at, owned=given_away)
     had_work = state.status != "waiting"
     if not _APPLY[type(fact)](driver, fact):
-        return Step(state=state, at=fact.at, changed=False)
+        return Step(state=state, at=fact.at, changed=False, complaint=driver.complaint)
     return _step(driver, had_work)
 
 
@@ -88,6 +88,7 @@ def _step(driver: Driver, had_work: bool) -> Step:
         commands=(*driver.asked.values(), *driver.told),
         records=tuple(driver.records),
         marks=tuple(driver.marks),
+        complaint=driver.complaint,
     )
 
 
@@ -120,6 +121,8 @@ def _answered(driver: Driver, fact: Answer) -> bool:
 def _apply_answer(driver: Driver, wait: Wait, fact: AnyFact) -> None:
     driver.answer = (wait.frame, fact)
     match fact:
+        case EventArrived():
+            driver.hear(wait.frame, fact)
         case ActivityFailed():
             if not fact.answered:
                 driver.note_unknown(wait.frame, wait)
@@ -128,6 +131,29 @@ def _apply_answer(driver: Driver, wait: Wait, fact: AnyFact) -> None:
             driver.fail(wait.frame, fact.problem or problem("runtime", f"the child workflow was {fact.status}"))
         case _:
             driver.answered(wait.frame, fact)
+
+
+def _event_arrived(driver: Driver, fact: EventArrived) -> bool:
+    """A listener takes an event, or has no use for it. Unlike other waits, its own stays open until it has all."""
+    state = driver.state
+    wait = state.waits[fact.wait_id]
+    if wait.kind != "event":
+        return False
+    if state.status != "suspended":
+        return driver.hear(wait.frame, fact)
+    if driver.hears(wait.frame, fact) is None or any(_is_same(held, wait, fact) for held in state.held):
+        return False
+    state.held = [*state.held, Held(wait, fact)]
+    return True
+
+
+def _is_same(held: Held, wait: Wait, fact: EventArrived) -> bool:
+    known = held.fact
+    return (
+        held.wait.frame == wait.frame
+        and isinstance(known, EventArrived)
+        and (known.event["source"], known.event["id"]) == (fact.event["source"], fact.event["id"])
+    )
 
 
 def _lost(driver: Driver, fact: ActivityLost) -> bool:
@@ -261,6 +287,7 @@ def _retry(driver: Driver, fact: RetryRequested) -> bool:
     if fact.source == "beginning":
         state.shared = Data({})
         state.unknown = {}
+        state.taken = {}
     cause: Cause = "resumed" if state.started_at else "started"
     state.started_at = state.started_at or fact.at
     driver.set_status("running", reason=fact.reason, by=fact.by, cause=cause)
@@ -288,7 +315,6 @@ _ANSWERS: Mapping[type[Fact], str] = {
     ChildStarted: "child",
     ChildEnded: "child",
     Continued: "continue",
-    EventArrived: "event",
 }
 """Facts that answer a wait, and the kind they answer."""
 
@@ -300,7 +326,7 @@ _APPLY: Mapping[type[Fact], Callable[[Driver, Any], bool]] = {
     TimerFired: _timer_fired,
     ChildStarted: _answered,
     ChildEnded: _answered,
-    EventArrived: _answered,
+    EventArrived: _event_arrived,
     Continued: _answered,
     SuspendRequested: _suspend,
     ResumeRequested: _resume,

@@ -22,8 +22,10 @@ SCHEMA = 1
 """Number of the stored form, its first member; `decode_state` upgrades older ones."""
 
 
-_NO_HOLDERS = b",{}]"
-"""How a state ends whose last member is empty. It is younger than the schema: without it nothing is stored."""
+_EMPTY = b",{}]"
+"""How a state ends whose last member is empty. The last two are younger than the schema: without them nothing is
+stored.
+"""
 
 
 class Glance(msgspec.Struct, array_like=True):
@@ -83,8 +85,10 @@ def encode_state(state: State) -> bytes:
         return known
 
     body = msgspec.json.Encoder(enc_hook=number, decimal_format="number").encode(state)
-    if not state.holders:
-        body = body[: -len(_NO_HOLDERS)] + b"]"
+    if not state.taken:
+        body = body[: -len(_EMPTY)] + b"]"
+        if not state.holders:
+            body = body[: -len(_EMPTY)] + b"]"
     return b"[%d,[%b],%b]" % (SCHEMA, b",".join(texts), body)
 
 

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 import jsonschema_rs
 
 from workflows.dsl.jsontext import Json
-from workflows.dsl.model import Export, Input, Schema
+from workflows.dsl.model import Export, Input, Output, Schema
 from workflows.engine.data import Data
 from workflows.engine.problems import ProblemError, problem
 from workflows.engine.scope import Scope
@@ -41,8 +41,11 @@ def transformed_input(scope: Scope, stage: Input) -> Data:
 def transformed_output(scope: Scope, raw_output: Data) -> Data:
     """Return the task's output."""
     stage = scope.node.task.output
-    if stage is None:
-        return raw_output
+    return raw_output if stage is None else shaped(scope, stage, raw_output)
+
+
+def shaped(scope: Scope, stage: Output, raw_output: Data) -> Data:
+    """Return what a stage makes of an output."""
     scope.raw_output = raw_output
     output = raw_output if stage.as_ is None else scope.render_data(stage.as_, raw_output)
     if stage.schema is not None:

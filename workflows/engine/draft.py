@@ -23,6 +23,7 @@ from workflows.engine.commands import (
     RunActivity,
     SetTimer,
     StartChild,
+    Subscribe,
 )
 from workflows.engine.data import Data
 from workflows.engine.facts import ActivityFailed, ActivitySucceeded, Fact
@@ -30,14 +31,18 @@ from workflows.engine.outcomes import Timer
 from workflows.engine.plan import Node, Plan
 from workflows.engine.problems import Problem, ProblemError, problem
 from workflows.engine.scope import DATA_LIMIT_BYTES, Scope
-from workflows.engine.state import Frame, Memo, Spread, State, Status, Wait
+from workflows.engine.state import Frame, Listening, Memo, Spread, State, Status, Taken, Wait
 from workflows.engine.step import Cause, Mark, PhaseChange, TaskRun
+from workflows.engine.strategies import open_patterns
 
 _KINDS: Mapping[type[Ringable], Literal["activity", "child", "continue"]] = {
     RunActivity: "activity",
     StartChild: "child",
     ContinueLater: "continue",
 }
+
+TAKEN_LIMIT = 1000
+"""Events that an instance remembers to have taken by listeners that have ended."""
 
 
 class Draft:
@@ -59,8 +64,13 @@ class Draft:
         self.told: list[Command] = []
         self.records: list[TaskRun | PhaseChange] = []
         self.marks: list[Mark] = []
+        self.complaint = ""
         self.answer: tuple[int, Fact] = (0, Fact(at=at))
         """The frame whose wait was answered, and the answer: who ran it and since when."""
+
+    def complain(self, why: str) -> None:
+        """Note why a filter could not be asked about an event; the first reason is told."""
+        self.complaint = self.complaint or why
 
     def scope(self, id: int) -> Scope:
         """Return what the task of a frame sees now."""
@@ -100,6 +110,33 @@ class Draft:
         )
         self.asked[command.wait_id] = command
 
+    def subscribe(self, id: int, memo: Listening) -> None:
+        """Wait for the events that a listener still wants, or for fewer than before. Raises ProblemError."""
+        wait_id, frame = str(id), self.remember(id, memo)
+        patterns = open_patterns(memo.wanted, memo.hearing)
+        before = self.asked.get(wait_id)
+        command = Subscribe(
+            wait_id=wait_id,
+            position=frame.position,
+            patterns=patterns,
+            bound=memo.hearing.bound,
+            correlated=any(pattern.correlate for pattern in patterns),
+            since=frame.started_at,
+            again=wait_id in self.state.waits and not (isinstance(before, Subscribe) and not before.again),
+        )
+        self.state.size += 2 * len(encoded(command))
+        self.state.waits[wait_id] = Wait("event", id)
+        self.asked[wait_id] = command
+
+    def note_taken(self, id: int, memo: Listening) -> None:
+        """Keep which events a listener took, if others of this instance may be offered them later."""
+        if any(pattern.correlate for pattern in memo.wanted.patterns):
+            state = self.state
+            by = Taken(entries.short_path(state, id), state.counter)
+            kept = {identity: each for identity, each in state.taken.items() if identity not in memo.seen}
+            every = [*kept.items(), *((identity, by) for identity in memo.seen)]
+            state.taken = dict(every[-TAKEN_LIMIT:])
+
     def open_timer(self, id: int, timer: Timer) -> None:
         """Wait for a time."""
         wait_id = str(id) if timer.purpose == "wait" else f"{id}.{timer.purpose}"
@@ -137,7 +174,9 @@ class Draft:
         if keys_matter:
             self.note_unknown(wait.frame, wait)
         del self.state.waits[wait_id]
-        if self.asked.pop(wait_id, None) is None and wait.kind in ("activity", "child", "event"):
+        asked = self.asked.pop(wait_id, None)
+        is_known = asked is None or (isinstance(asked, Subscribe) and asked.again)
+        if is_known and wait.kind in ("activity", "child", "event"):
             child = entries.child_of(wait) if wait.kind == "child" else ""
             self.told.append(Cancel(wait_id=wait_id, kind=wait.kind, child_id=child))
 
@@ -237,7 +276,7 @@ class Draft:
         self.set_status(status, reason=reason, by=by)
 
 
-def encoded(command: Ringable) -> bytes:
+def encoded(command: Ringable | Subscribe) -> bytes:
     """Return a command as JSON.
 
     Raises:

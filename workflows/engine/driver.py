@@ -12,83 +12,35 @@ from typing import Any
 
 import msgspec
 
-from workflows.dsl import model
-from workflows.engine import data_flow, entries, extending, flow, parking, work
+from workflows.dsl import jsontext, model
+from workflows.engine import data_flow, entries, extending, flow, listening, parking
 from workflows.engine.commands import ContinueLater
 from workflows.engine.data import Data
 from workflows.engine.draft import Draft
-from workflows.engine.facts import Fact
-from workflows.engine.outcomes import Ask, Begin, Branch, Done, Handler, Outcome, Publishing, Sleep, Stay
+from workflows.engine.facts import EventArrived, Fact
+from workflows.engine.handlers import HANDLERS
+from workflows.engine.moves import Answered, EndAll, Ended, Entered, Failing, GoOn, Heard, Move, Turn, Unwrapped
+from workflows.engine.outcomes import (
+    Ask,
+    Begin,
+    Branch,
+    Done,
+    Handled,
+    Outcome,
+    Publishing,
+    Satisfied,
+    Sleep,
+    Stay,
+    Subscribing,
+)
 from workflows.engine.plan import Node
 from workflows.engine.problems import Problem, ProblemError
 from workflows.engine.scope import Scope
-from workflows.engine.state import Attempts, Entry, Extended, Frame, Parked
+from workflows.engine.state import Attempts, Entry, Extended, Frame, Listening, Parked
 from workflows.engine.step import Mark
 
 MOVES_LIMIT = 1000
 """Tasks entered in one step. Part of every recorded history: another number is another engine."""
-
-HANDLERS: Mapping[type[model.Task], Handler] = {
-    model.CallTask: work.CALL,
-    model.DoTask: flow.DO,
-    model.EmitTask: work.EMIT,
-    model.ForTask: flow.FOR,
-    model.ForkTask: flow.FORK,
-    model.ListenTask: work.LISTEN,
-    model.NothingTask: flow.NOTHING,
-    model.RaiseTask: flow.RAISE,
-    model.RunTask: work.RUN,
-    model.SetTask: flow.SET,
-    model.SwitchTask: flow.SWITCH,
-    model.TryTask: flow.TRY,
-    model.WaitTask: work.WAIT,
-}
-
-
-class Entered(msgspec.Struct, frozen=True):
-    """A frame was made for a task."""
-
-
-class Answered(msgspec.Struct, frozen=True):
-    """The wait of this frame was answered."""
-
-    fact: Fact
-
-
-class Ended(msgspec.Struct, frozen=True):
-    """A list below this frame, or a branch, ended."""
-
-    child: Frame
-    output: Data
-    exited: bool
-    """By `then: exit`."""
-
-
-class EndAll(msgspec.Struct, frozen=True):
-    """A task below said `then: end`: this one completes with its output, and so do those above."""
-
-    output: Data
-
-
-class Unwrapped(msgspec.Struct, frozen=True):
-    """The task is done, and so are its extensions."""
-
-    done: Done
-
-
-class Failing(msgspec.Struct, frozen=True):
-    """A child of this frame failed, or its attempt took too long."""
-
-    problem: Problem
-    parked: Callable[[], Parked]
-    """Gives what `retry` takes up again, should nobody catch it."""
-
-    catchable: bool = True
-
-
-Move = Outcome | Entered | Answered | Ended | EndAll | Unwrapped | Failing
-Turn = tuple[int, Move]
-"""A frame, and what happens to it."""
 
 
 class Driver(Draft):
@@ -109,6 +61,16 @@ class Driver(Draft):
     def answered(self, id: int, fact: Fact) -> None:
         """Give a frame the answer to its wait."""
         self._apply(id, Answered(fact))
+
+    def hears(self, id: int, fact: EventArrived) -> Listening | None:
+        """Return what an event would make of a listener; None when it does not concern it."""
+        return listening.heard(self.scope(id), fact, self.complain)
+
+    def hear(self, id: int, fact: EventArrived) -> bool:
+        """Offer an event to a listener, and return whether it concerns it."""
+        if (after := self.hears(id, fact)) is not None:
+            self._apply(id, Heard(after, fact))
+        return after is not None
 
     def fail(self, id: int, problem: Problem) -> None:
         """Let the task of a frame fail."""
@@ -162,6 +124,8 @@ class Driver(Draft):
         if isinstance(task, model.TryTask) and isinstance(memo, Attempts) and not memo.catching:
             for timer in flow.timers_of_try(scope, task):
                 self.open_timer(id, timer)
+        elif isinstance(memo, Listening) and not memo.is_done:
+            self.subscribe(id, memo)
 
     def _continue_later(self) -> None:
         """Go on in a step of its own, so that no loop holds a worker."""
@@ -227,6 +191,9 @@ class Driver(Draft):
         assert answered is not None
         return id, answered(scope, move.fact)
 
+    def _goes_on(self, id: int, _: GoOn) -> Turn | None:
+        return id, listening.following(self.scope(id))
+
     def _done(self, id: int, done: Done) -> Turn | None:
         node = self.node(id)
         if node.may_branch:
@@ -253,6 +220,33 @@ class Driver(Draft):
         state.size += len(output.text)
         self.close(id, "completed", output=output)
         return self._go_on(frame, node, output, move.done.then or node.task.then)
+
+    def _subscribing(self, id: int, move: Subscribing) -> Turn | None:
+        self.subscribe(id, move.memo)
+        return id, _GO_ON
+
+    def _heard(self, id: int, move: Heard) -> Turn | None:
+        before, after = self.state.frames[id].memo, move.memo
+        self.state.size += len(jsontext.encode(move.fact.event))
+        self.remember(id, after)
+        if after.is_done:
+            self.close_wait(str(id))
+        elif isinstance(before, Listening) and after.hearing.bound is not before.hearing.bound:
+            self.subscribe(id, after)
+        return id, _GO_ON
+
+    def _handled(self, id: int, move: Handled) -> Turn | None:
+        if move.shared is not None:
+            self.state.shared = move.shared
+            self.state.size += len(move.shared.text)
+        self.remember(id, move.memo)
+        if move.memo.is_done:
+            self.close_wait(str(id))
+        return id, _GO_ON
+
+    def _satisfied(self, id: int, move: Satisfied) -> Turn | None:
+        self.note_taken(id, move.memo)
+        return id, Done(Data.array(move.memo.outputs))
 
     def _publishing(self, id: int, move: Publishing) -> Turn | None:
         self.told.append(move.command)
@@ -383,6 +377,7 @@ class Driver(Draft):
 
 
 _ENTERED = Entered()
+_GO_ON = GoOn()
 _MOVES: Mapping[type, Callable[[Driver, int, Any], Turn | None]] = {
     Entered: Driver._entered,
     Answered: Driver._answered,
@@ -395,6 +390,11 @@ _MOVES: Mapping[type, Callable[[Driver, int, Any], Turn | None]] = {
     Branch: Driver._branch,
     Ask: Driver._ask,
     Publishing: Driver._publishing,
+    Subscribing: Driver._subscribing,
+    Heard: Driver._heard,
+    GoOn: Driver._goes_on,
+    Handled: Driver._handled,
+    Satisfied: Driver._satisfied,
     Sleep: Driver._sleep,
     Stay: Driver._stay,
 }

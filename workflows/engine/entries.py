@@ -25,6 +25,11 @@ def path_of(state: State, id: int) -> str:
     return "".join(reversed(parts))
 
 
+def short_path(state: State, id: int) -> str:
+    """Return the path of a frame, shortened to what tells it from others."""
+    return hashlib.sha256(path_of(state, id).encode()).hexdigest()[:12]
+
+
 def path_of_entry(state: State, entry: Entry) -> str:
     """Return the path that the frame of an entry will have."""
     return path_of(state, entry.parent) + _part(entry)

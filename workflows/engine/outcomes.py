@@ -14,7 +14,7 @@ from workflows.engine.data import Data
 from workflows.engine.facts import Fact
 from workflows.engine.plan import Block, Node
 from workflows.engine.problems import Problem
-from workflows.engine.state import Frame, Memo
+from workflows.engine.state import Frame, Listening, Memo
 
 if TYPE_CHECKING:
     from workflows.engine.scope import Scope
@@ -75,6 +75,26 @@ class Publishing(msgspec.Struct, frozen=True):
     output: Data
 
 
+class Subscribing(msgspec.Struct, frozen=True):
+    """Wait for events."""
+
+    memo: Listening
+
+
+class Handled(msgspec.Struct, frozen=True):
+    """An event is dealt with; the next one is looked for."""
+
+    memo: Listening
+    shared: Data | None = None
+    """What `$context` is from now on."""
+
+
+class Satisfied(msgspec.Struct, frozen=True):
+    """No more events are wanted, and all are dealt with."""
+
+    memo: Listening
+
+
 class Sleep(msgspec.Struct, frozen=True):
     """Wait for a time."""
 
@@ -88,7 +108,7 @@ class Stay(msgspec.Struct, frozen=True):
     memo: Memo
 
 
-Outcome = Done | Begin | Branch | Ask | Publishing | Sleep | Stay
+Outcome = Done | Begin | Branch | Ask | Publishing | Subscribing | Handled | Satisfied | Sleep | Stay
 
 
 @dataclass(frozen=True, kw_only=True)

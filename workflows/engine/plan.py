@@ -18,7 +18,9 @@ from workflows.dsl.model import (
     Extension,
     ForkTask,
     ForTask,
+    ListenTask,
     RunTask,
+    SubscriptionIterator,
     Task,
     TaskList,
     TryTask,
@@ -78,7 +80,7 @@ class Node:
     index: int = 0
     next: Node | None = field(default=None, repr=False)
     body: Block | None = field(default=None, repr=False)
-    """The tasks of a `do`, `for` or `try`, the branches of a `fork`."""
+    """The tasks of a `do`, `for` or `try`, of a `foreach`, the branches of a `fork`."""
 
     catch: Block | None = field(default=None, repr=False)
     wrappers: tuple[Wrapper, ...] = ()
@@ -190,6 +192,8 @@ class _Layout:
         self.nodes[task.position] = node
         match task:
             case DoTask(do=tasks) | ForTask(do=tasks) | ForkTask(branches=tasks):
+                node.body = self.block(tasks, in_extension)
+            case ListenTask(foreach=SubscriptionIterator(do=TaskList() as tasks)) if tasks.tasks:
                 node.body = self.block(tasks, in_extension)
             case TryTask():
                 node.body = self.block(task.try_, in_extension)

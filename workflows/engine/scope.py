@@ -15,14 +15,15 @@ from workflows.dsl import jsontext
 from workflows.dsl.duration import parse_duration
 from workflows.dsl.expression import Expression, Literal, Template
 from workflows.dsl.jsontext import Json
-from workflows.dsl.model import Duration, ForTask, TryTask
+from workflows.dsl.model import Duration, ForTask, ListenTask, TryTask
 from workflows.engine import expressions
 from workflows.engine.authorization import authorization_of
+from workflows.engine.cloud_events import reading
 from workflows.engine.data import Data
 from workflows.engine.plan import Node, Plan
 from workflows.engine.problems import Problem, ProblemError, problem
 from workflows.engine.secrets import marks
-from workflows.engine.state import Attempts, Extended, Frame, Loop, Spread, State
+from workflows.engine.state import Attempts, Extended, Frame, Listening, Loop, Spread, State
 
 DATA_LIMIT_BYTES = 16 * 1024 * 1024
 """What one document, and the whole stored state, may take."""
@@ -230,6 +231,10 @@ def _bound_by(parent: Node, frame: Frame, child: Frame, node: Node) -> Iterator[
         index = child.iteration
         yield task.each, lambda: memo.items.value[index]
         yield task.at, lambda: index
+    elif isinstance(task, ListenTask) and isinstance(memo, Listening) and task.foreach and memo.in_hand:
+        each, event, count = task.foreach, memo.queue[0], memo.count
+        yield each.item, lambda: reading(event.value, task.read)
+        yield each.at, lambda: count
     elif isinstance(task, TryTask) and isinstance(memo, Attempts) and memo.problem and node.block is parent.catch:
         caught = memo.problem
         yield task.catch.as_, lambda: as_json(caught)

@@ -18,6 +18,7 @@ from workflows.engine.data import Data
 from workflows.engine.facts import AnyFact
 from workflows.engine.outputs import Outputs
 from workflows.engine.problems import Problem
+from workflows.engine.strategies import Hearing, Wanted
 
 Status = Literal["pending", "running", "waiting", "suspended", "cancelled", "faulted", "completed"]
 FINAL: frozenset[str] = frozenset({"cancelled", "faulted", "completed"})
@@ -73,7 +74,29 @@ class Extended(msgspec.Struct, frozen=True, array_like=True, tag="extended"):
     then: str | None = None
 
 
-Memo = Loop | Spread | Branches | Attempts | Extended
+class Listening(msgspec.Struct, frozen=True, array_like=True, tag="listening"):
+    """A `listen`: how far it is, and what it has made of its events."""
+
+    wanted: Wanted
+    hearing: Hearing
+    is_done: bool = False
+    """Whether it takes no more. What it took before is still dealt with."""
+
+    seen: tuple[str, ...] = ()
+    """Events that it took, by their `identity`, the last ones last: each is offered once or more, and taken once."""
+
+    queue: tuple[Data, ...] = ()
+    """CloudEvents that it took and has not dealt with. The first one is in hand while the tasks of `foreach` run."""
+
+    in_hand: bool = False
+    count: int = 0
+    """Events dealt with."""
+
+    outputs: tuple[Data, ...] = ()
+    """What came of them."""
+
+
+Memo = Loop | Spread | Branches | Attempts | Extended | Listening
 
 
 class Frame(msgspec.Struct, frozen=True, array_like=True):
@@ -136,6 +159,16 @@ class Wait(msgspec.Struct, frozen=True, array_like=True):
         return msgspec.structs.replace(command, ring=self.ring, rung_at=self.rung_at)
 
 
+class Taken(msgspec.Struct, frozen=True, array_like=True):
+    """Who took an event: a `listen` that has ended."""
+
+    path: str
+    """Of its entry, shortened: the same for each of its attempts."""
+
+    counter: int
+    """The state's, when it ended: whatever was entered later has a greater id."""
+
+
 class Held(msgspec.Struct, frozen=True, array_like=True):
     """An answer that came while the instance was suspended."""
 
@@ -195,7 +228,12 @@ class State(msgspec.Struct, array_like=True):
     parent_wait: str = ""
     holders: dict[str, str] = {}
     """Wait to the process that goes on with its activity where it stands: nobody was rung for it. The runtime says so;
-    the stored form leaves it out while it is empty, so it stays the last member.
+    the stored form leaves it out while it is empty, as what follows.
+    """
+
+    taken: dict[str, Taken] = {}
+    """Events that correlated listeners took, by their `identity`, the latest last: one that is kept for those that come
+    later is not for these again.
     """
 
     @property

@@ -97,3 +97,6 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
 
     changed: bool = True
     """False when the fact was late, doubled or not allowed: nothing is to be stored."""
+
+    complaint: str = ""
+    """Why a filter could not be asked about the event that it was offered, and so did not match."""

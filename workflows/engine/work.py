@@ -1,16 +1,16 @@
-"""Tasks that ask something of the world: call, run, emit, listen, wait. They decide; the driver moves."""
+"""Tasks that ask something of the world: call, run, wait. They decide; the driver moves."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 
 from workflows.dsl.jsontext import Json
-from workflows.dsl.model import CallTask, EmitTask, RunTask, WaitTask
+from workflows.dsl.model import CallTask, RunTask, WaitTask
 from workflows.engine import entries
-from workflows.engine.commands import Publish, RunActivity, StartChild
+from workflows.engine.commands import RunActivity, StartChild
 from workflows.engine.data import Data
 from workflows.engine.facts import ActivitySucceeded, ChildEnded, Fact
-from workflows.engine.outcomes import Ask, Branch, Done, Handler, Outcome, Publishing, Sleep, Timer
+from workflows.engine.outcomes import Ask, Branch, Done, Handler, Outcome, Sleep, Timer
 from workflows.engine.problems import ProblemError, problem
 from workflows.engine.scope import Scope, checked, shown
 from workflows.engine.state import Frame
@@ -97,28 +97,6 @@ def _answered(scope: Scope, fact: Fact) -> Outcome:
     return Done(checked(fact.output))
 
 
-def _emit_entered(scope: Scope) -> Outcome:
-    task = scope.node.task
-    assert isinstance(task, EmitTask)
-    event = scope.render(task.event, scope.frame.input.value)
-    if not isinstance(event, dict):
-        raise ProblemError(problem("expression", f"a CloudEvent is an object, not {shown(event)}"))
-    for member in ("source", "type"):
-        if not isinstance(event.get(member), str) or not event[member]:
-            raise ProblemError(problem("expression", f"a CloudEvent needs a {member}: {shown(event)}"))
-    whole = {
-        "id": f"{scope.state.instance_id}:{scope.id}",
-        "specversion": "1.0",
-        "time": scope.at.isoformat().replace("+00:00", "Z"),
-        **event,
-    }
-    return Publishing(Publish(event=whole), checked(whole))
-
-
-def _listen_entered(scope: Scope) -> Outcome:
-    raise ProblemError(problem("configuration", "`listen` cannot be run yet"))
-
-
 def _wait_entered(scope: Scope) -> Outcome:
     task = scope.node.task
     assert isinstance(task, WaitTask)
@@ -132,6 +110,4 @@ def _wait_answered(scope: Scope, fact: Fact) -> Outcome:
 
 CALL = Handler(entered=_call_entered, ended=_call_ended, answered=_answered)
 RUN = Handler(entered=_run_entered, answered=_answered)
-EMIT = Handler(entered=_emit_entered)
-LISTEN = Handler(entered=_listen_entered)
 WAIT = Handler(entered=_wait_entered, answered=_wait_answered)
