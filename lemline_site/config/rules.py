@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from lemline_site.config.bridges import addresses_of
 from lemline_site.config.keys import KEYS, read
 from lemline_site.config.sections import Config
 
@@ -44,6 +45,7 @@ def _together(config: Config) -> Iterator[str]:
         yield "lemline.jvm.memory.max: at least 128M, since a worker takes that when it starts"
     if not _is_zone(config.schedules.time_zone):
         yield f"lemline.schedules.time-zone: {config.schedules.time_zone!r} is no time zone; write e.g. Europe/Berlin"
+    yield from _about_bridges(config)
     if not config.secrets.env_prefix:
         yield "lemline.secrets.env-prefix: a prefix is wanted, or workflows could read the whole environment"
 
@@ -58,6 +60,13 @@ def _scaling(config: Config) -> Iterator[str]:
         yield "lemline.autoscaling.clear-percent: from 1 to 100"
     if scaling.webhook and not scaling.webhook.startswith(("http://", "https://")):
         yield "lemline.autoscaling.webhook: an http or https URL"
+
+
+def _about_bridges(config: Config) -> Iterator[str]:
+    try:
+        addresses_of(config.events.bridges)
+    except ValueError as error:
+        yield f"lemline.events.bridges: {error}"
 
 
 def _is_zone(name: str) -> bool:

@@ -276,3 +276,27 @@ def test_events_go_to_namespaces_that_exist_for_the_caller_only(api: Caller) -> 
     assert limited.post("/events?namespace=b", ONE, Content_Type=STRUCTURED).status == 404
     assert limited.post("/events?namespace=a", ONE, Content_Type=STRUCTURED).status == 202
     assert limited.post("/events", {**ONE, "id": "2"}, Content_Type=STRUCTURED).status == 202
+
+
+def test_namespaces_may_have_buses_of_their_own(api: Caller, configure: Any) -> None:
+    configure({"lemline.events.scope": "namespace"})
+    limited = caller("operator", "a")
+
+    assert send(limited, ONE).json["accepted"] == 1
+    assert send(api, ONE).json["accepted"] == 1
+    assert api.post("/events?namespace=b", ONE, Content_Type=STRUCTURED).json["accepted"] == 1
+
+    assert [item["namespace"] for item in limited.get("/events").json["items"]] == ["a"]
+    assert [item["namespace"] for item in api.get("/events").json["items"]] == ["b", "default", "a"]
+
+
+def test_too_many_that_wait_are_answered_with_when_to_come_again(api: Caller, configure: Any) -> None:
+    configure({"lemline.event-processor.max-events": "1"})
+    models.PendingEvent.objects.create(lane=0, event=2**40)
+
+    refused = send(api, ONE)
+    models.PendingEvent.objects.all().delete()
+
+    assert (refused.status, refused.headers["Retry-After"]) == (429, "1")
+    assert "lemline.event-processor.max-events" in refused.json["detail"]
+    assert send(api, ONE).status == 202

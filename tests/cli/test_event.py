@@ -1,15 +1,18 @@
-"""`event publish|list`."""
+"""`event publish|list|listen`."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.cli.conftest import Lemline
+from tests.doors import ROOT
 from workflows import models
 from workflows.cli.exits import Exit
+from workflows.runtime import events, reception
+from workflows.runtime.reception import EventFilter
 
 ONE: dict[str, Any] = {"specversion": "1.0", "id": "1", "source": "/orders", "type": "order.placed"}
 
@@ -40,6 +43,48 @@ def test_events_of_a_file_or_of_stdin_are_published_once(
     again = lemline("event", "publish", "-f", "-", "--format", "json", stdin=text).json
 
     assert (first, again) == ({"accepted": count, "duplicates": 0}, {"accepted": 0, "duplicates": count})
+
+
+def test_a_listener_shows_what_is_received_from_then_on(
+    stored: str, lemline: Lemline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events.receive([{**ONE, "id": "before"}], namespace="default", by="")
+    looks = iter([["2", "3"], ["other"], ["4"]])
+
+    def receive_more(seconds: float) -> None:
+        for name in next(looks):
+            kind = "other" if name == "other" else "order.placed"
+            events.receive([{**ONE, "id": name, "type": kind, "data": 1}], namespace="default", by="")
+
+    monkeypatch.setattr("workflows.cli.event.time.sleep", receive_more)
+    done = lemline("events", "listen", "--type", "order.placed", "--count", "3")
+
+    lines = [line.split()[1:] for line in done.out.splitlines()]
+    assert lines == [["order.placed", "/orders", name, "1"] for name in "234"]
+
+
+@pytest.mark.parametrize("recent", [3, 1000])
+def test_a_listener_shows_each_event_once_though_many_come_and_some_late(
+    stored: str, monkeypatch: pytest.MonkeyPatch, recent: int
+) -> None:
+    monkeypatch.setattr(reception, "RECENT", recent)
+    following = reception.Following(EventFilter(), actor=ROOT)
+    for start in (0, 4, 8):
+        events.receive([{**ONE, "id": str(number)} for number in range(start, start + 4)], namespace="default", by="")
+    late = models.ReceivedEvent.objects.get(event_id="10")
+    models.ReceivedEvent.objects.filter(pk=late.pk).delete()
+
+    shown = [view.row.event_id for view in iter_all(following)]
+    models.ReceivedEvent.objects.bulk_create([late])
+
+    assert shown == [str(number) for number in range(12) if number != 10]
+    assert [view.row.event_id for view in iter_all(following)] == ["10"]
+    assert following.read() == []
+
+
+def iter_all(following: reception.Following) -> Iterator[reception.ReceivedView]:
+    while views := following.read():
+        yield from views
 
 
 MISTAKES: list[tuple[tuple[str, ...], str, Exit, str]] = [

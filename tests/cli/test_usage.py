@@ -11,7 +11,7 @@ COMMANDS = {
     "workflow": ("run", "validate"),
     "definition": ("post", "get", "list", "delete"),
     "instance": ("start", "get", "list", "history", "suspend", "resume", "cancel", "retry", "watch"),
-    "event": ("publish", "list"),
+    "event": ("publish", "list", "listen"),
     "config": ("list", "get", "validate"),
     "debug": ("expression",),
     "admin": ("create-key", "list-keys", "revoke-key", "bootstrap", "cleanup"),

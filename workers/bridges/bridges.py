@@ -1,6 +1,6 @@
 """All bridges of a process."""
 
-from workers.bridges.address import addresses_of
+from lemline_site.config.bridges import addresses_of
 from workers.bridges.bridge import Bridge
 from workers.bridges.lease import Lease
 from workers.bridges.sources import maker_of
@@ -15,7 +15,7 @@ class Bridges:
         texts: `lemline.events.bridges`.
 
     Raises:
-        InvalidRequestError: One cannot be; the message says why.
+        InvalidRequestError: The client of one is not installed.
     """
 
     def __init__(self, process: Process, texts: tuple[str, ...]) -> None:

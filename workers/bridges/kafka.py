@@ -5,7 +5,7 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from workers.bridges.address import Address
+from lemline_site.config.bridges import Address
 from workers.bridges.source import Message
 
 

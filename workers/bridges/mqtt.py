@@ -14,7 +14,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from workers.bridges.address import Address
+from lemline_site.config.bridges import Address
 from workers.bridges.source import Message
 
 _FOR_EVER_SECONDS = 0xFFFFFFFF

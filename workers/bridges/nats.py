@@ -18,7 +18,7 @@ from nats.errors import TimeoutError as NothingError
 from nats.js.api import ConsumerConfig
 from nats.js.errors import NotFoundError, ServiceUnavailableError
 
-from workers.bridges.address import Address
+from lemline_site.config.bridges import Address
 from workers.bridges.source import Message
 
 log = logging.getLogger("lemline.bridges")

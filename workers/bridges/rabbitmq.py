@@ -8,7 +8,7 @@ from typing import Any
 
 import amqp
 
-from workers.bridges.address import Address
+from lemline_site.config.bridges import Address
 from workers.bridges.bridge import MOST
 from workers.bridges.source import Message
 

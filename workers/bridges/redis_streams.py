@@ -10,7 +10,7 @@ from typing import Any
 
 import redis
 
-from workers.bridges.address import Address
+from lemline_site.config.bridges import Address
 from workers.bridges.source import Message
 
 _BODIES = (b"event", b"data", b"body", b"message")

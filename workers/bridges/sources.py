@@ -3,7 +3,7 @@
 import importlib
 from collections.abc import Callable
 
-from workers.bridges.address import Address
+from lemline_site.config.bridges import Address
 from workers.bridges.source import Source
 from workflows.runtime.errors import InvalidRequestError
 

@@ -1,18 +1,22 @@
-"""`event publish|list` (also `events …`)."""
+"""`event publish|list|listen` (also `events …`)."""
 
 import argparse
+import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from workflows.cli.areas import Area, Areas
 from workflows.cli.exits import CommandError, Exit
 from workflows.cli.inputs import actor, limit, moment, read_file
-from workflows.cli.output import Output
+from workflows.cli.output import Output, cell, to_json
 from workflows.dsl import jsontext
 from workflows.dsl.jsontext import Json
 
 if TYPE_CHECKING:
     from workflows.runtime.event_rules import Event
+
+LOOK_SECONDS = 0.2
+"""Between looks, while nothing is received."""
 
 COLUMNS = ("receivedAt", "type", "source", "id", "subject", "data")
 
@@ -33,9 +37,11 @@ def add(areas: "Areas[argparse.ArgumentParser]") -> None:
         "--attribute", "-a", action="append", default=[], type=_attribute, metavar="NAME=TEXT", help="an extension"
     )
     publish.add_argument("--namespace", "-n", help="where namespaces have buses of their own")
-    listing = area.verb("list", _list)
-    listing.add_argument("--type", metavar="TYPE")
-    listing.add_argument("--source", metavar="URI")
+    listing, listening = area.verb("list", _list), area.verb("listen", _listen)
+    for parser in (listing, listening):
+        parser.add_argument("--type", metavar="TYPE")
+        parser.add_argument("--source", metavar="URI")
+    listening.add_argument("--count", type=limit, metavar="N", help="end after so many")
     listing.add_argument("--since", type=moment, metavar="TIME")
     listing.add_argument("--limit", type=limit, default=50)
     listing.add_argument("--cursor")
@@ -107,3 +113,28 @@ def _list(options: argparse.Namespace, output: Output) -> None:
     output.table(rows, COLUMNS, whole={"items": items, "next": page.next})
     if page.next and output.format == "text":
         output.note(f"more: --cursor {page.next}")
+
+
+def _listen(options: argparse.Namespace, output: Output) -> None:
+    """Show events as they are received, from now on, one a line, until interrupted."""
+    from workflows.runtime import reception
+    from workflows.runtime.reception import EventFilter
+
+    following = reception.Following(EventFilter(type=options.type, source=options.source), actor=actor())
+    output.note("listening; Ctrl-C ends it")
+    left = options.count
+    while left is None or left > 0:
+        views = following.read()[:left]
+        for view in views:
+            print(
+                _line(view.to_json()) if output.format == "text" else to_json(view.to_json(), indent=False), flush=True
+            )
+        left = None if left is None else left - len(views)
+        if not views:
+            time.sleep(LOOK_SECONDS)
+
+
+def _line(item: dict[str, Json]) -> str:
+    event = item["event"]
+    shown = (item["receivedAt"], *(event.get(name) for name in ("type", "source", "id", "data")))
+    return "  ".join(map(cell, shown))

@@ -26,6 +26,10 @@ MOST_BYTES = 8 * 1024 * 1024
 """Events of one page together; the first one is there whatever its size."""
 
 
+RECENT = 1000
+"""Ids of events that may still be missing among those that are there: they are given out before a commit."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class EventFilter:
     """Which events are wanted; None means all."""
@@ -98,6 +102,27 @@ def list_events(wanted: EventFilter, *, actor: Actor, limit: int, cursor: str | 
             return Page(found, cursor_of(str(found[-1].row.pk)))
         found.append(ReceivedView(row))
     return Page(found, cursor_of(str(bottom)) if seen.filter(pk__lt=bottom).exists() else None)
+
+
+class Following:
+    """What is received from now on, in the order in which it becomes visible."""
+
+    def __init__(self, wanted: EventFilter, *, actor: Actor) -> None:
+        self._rows = seen_by(actor.namespaces).filter(**_exact(wanted)).order_by("pk")
+        self._bottom = (_latest() or 0) - RECENT
+        self._known = set(self._keys())
+
+    def read(self) -> list[ReceivedView]:
+        """Return what is there now and was not before; some of it, when that is much."""
+        fresh = [key for key in self._keys() if key not in self._known][:CHUNK]
+        self._known.update(fresh)
+        if fresh:
+            self._bottom = max(self._bottom, fresh[-1] - RECENT)
+            self._known = {key for key in self._known if key > self._bottom}
+        return [ReceivedView(row) for row in self._rows.filter(pk__in=fresh)]
+
+    def _keys(self) -> list[int]:
+        return list(self._rows.filter(pk__gt=self._bottom).values_list("pk", flat=True)[: 2 * RECENT])
 
 
 def _latest() -> int | None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from lemline_site.config.bridges import address_of
 from tests.waiting import wait_until
 from tests.workers.bridges.brokers import (
     Broker,
@@ -17,7 +18,6 @@ from tests.workers.bridges.brokers import (
     closing,
 )
 from workers.bridges import bridge as bridge_module
-from workers.bridges.address import address_of
 from workers.bridges.bridge import Bridge
 from workers.bridges.lease import Lease
 from workers.bridges.source import Source

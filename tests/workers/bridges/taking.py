@@ -14,7 +14,7 @@ def main(urls: list[str]) -> None:
     import django
 
     django.setup()
-    from workers.bridges.address import address_of
+    from lemline_site.config.bridges import address_of
     from workers.bridges.bridge import Bridge
     from workers.bridges.lease import Lease
     from workers.bridges.sources import maker_of

@@ -1,10 +1,13 @@
 """URLs of bridges, and what is said to those that cannot be."""
 
 import sys
+from collections.abc import Callable
 
 import pytest
+from django.conf import settings
 
-from workers.bridges.address import address_of, addresses_of
+from lemline_site.config.bridges import address_of, addresses_of
+from lemline_site.config.rules import mistakes
 from workers.bridges.sources import maker_of
 from workflows.runtime.errors import InvalidRequestError
 
@@ -39,22 +42,29 @@ WRONG = [
 
 @pytest.mark.parametrize(("text", "message"), WRONG)
 def test_mistakes(text: str, message: str) -> None:
-    with pytest.raises(InvalidRequestError) as caught:
+    with pytest.raises(ValueError) as caught:  # noqa: PT011  (the message is looked at)
         address_of(text)
 
     assert message in str(caught.value)
-    assert "lemline.events.bridges" in str(caught.value)
 
 
 def test_a_mistake_shows_no_password() -> None:
-    with pytest.raises(InvalidRequestError) as caught:
+    with pytest.raises(ValueError) as caught:  # noqa: PT011  (the message is looked at)
         address_of("redis://me:secret@host")
 
     assert "secret" not in str(caught.value)
 
 
+def test_a_mistake_is_one_of_the_configuration(configure: Callable[[dict[str, str]], None]) -> None:
+    configure({"lemline.events.bridges": "redis://host"})
+
+    [told] = mistakes(settings.LEMLINE)
+
+    assert told.startswith("lemline.events.bridges: redis://host: say which stream to take from")
+
+
 def test_two_bridges_of_the_same_name_are_refused() -> None:
-    with pytest.raises(InvalidRequestError, match=r"more than one is called redis:s; give them names, &name="):
+    with pytest.raises(ValueError, match=r"more than one is called redis:s; give them names, &name="):
         addresses_of(("redis://a?stream=s", "redis://b?stream=s"))
 
     assert len(addresses_of(("redis://a?stream=s", "redis://b?stream=s&name=b"))) == 2

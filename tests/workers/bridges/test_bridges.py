@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from lemline_site.config.bridges import address_of
 from lemline_site.services import program as services
 from lemline_site.services import redis as redis_service
 from tests.waiting import wait_until
@@ -20,7 +21,6 @@ from tests.workers.bridges.conftest import (
     running,
     send,
 )
-from workers.bridges.address import address_of
 from workers.bridges.lease import Lease
 from workers.bridges.source import Message, Source
 from workers.bridges.sources import maker_of

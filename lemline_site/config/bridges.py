@@ -1,10 +1,8 @@
-"""Where a bridge takes from, as it is configured: a URL."""
+"""Where bridges take events from, as it is configured: URLs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import SplitResult, unquote, urlsplit
-
-from workflows.runtime.errors import InvalidRequestError
 
 _COMMON = ("name", "namespace")
 
@@ -64,32 +62,30 @@ def address_of(text: str) -> Address:
     """Read `redis://host:6379/0?stream=orders`; parts that have `?`, `&`, `,` or `#` in them with `%` and their code.
 
     Raises:
-        InvalidRequestError: It cannot be read; the message says what is wanted.
+        ValueError: It cannot be read; the message says what is wanted.
     """
     # MQTT's wildcard begins no fragment, which would have no meaning here.
     split = urlsplit(text.strip().replace("#", "%23"))
     scheme = _ENCRYPTED.get(split.scheme, split.scheme)
-    what = f"`lemline.events.bridges`: {_shown(split)}"
+    what = _shown(split)
     if scheme not in SORTS:
         known = ", ".join(f"{name}://" for name in SORTS)
-        raise InvalidRequestError(
-            f"{what}: {split.scheme or 'no scheme'} is no broker that is known; there are {known}."
-        )
+        raise ValueError(f"{what}: {split.scheme or 'no scheme'} is no broker that is known; there are {known}.")
     if not split.hostname:
-        raise InvalidRequestError(f"{what}: it names no host; write {scheme}://host:{SORTS[scheme].port}?…")
+        raise ValueError(f"{what}: it names no host; write {scheme}://host:{SORTS[scheme].port}?…")
     given = _parameters(split.query)
     wrong = [name for name in given if name not in (SORTS[scheme].needs, *SORTS[scheme].takes, *_COMMON)]
     if wrong:
         allowed = ", ".join((SORTS[scheme].needs, *SORTS[scheme].takes, *_COMMON))
-        raise InvalidRequestError(f"{what}: there is no parameter {', '.join(wrong)}; there are {allowed}.")
+        raise ValueError(f"{what}: there is no parameter {', '.join(wrong)}; there are {allowed}.")
     taken = given.get(SORTS[scheme].needs)
     if not taken:
-        raise InvalidRequestError(f"{what}: say which {SORTS[scheme].needs} to take from, ?{SORTS[scheme].needs}=…")
+        raise ValueError(f"{what}: say which {SORTS[scheme].needs} to take from, ?{SORTS[scheme].needs}=…")
     path = unquote(split.path.removeprefix("/"))
     if scheme == "redis" and path and not path.isdecimal():
-        raise InvalidRequestError(f"{what}: a database of Redis is a number; write redis://host:6379/0?stream=…")
+        raise ValueError(f"{what}: a database of Redis is a number; write redis://host:6379/0?stream=…")
     if given.get("version", "5") not in ("3", "5"):
-        raise InvalidRequestError(f"{what}: version is 3 or 5.")
+        raise ValueError(f"{what}: version is 3 or 5.")
     return Address(
         scheme=scheme,
         is_encrypted=split.scheme in _ENCRYPTED,
@@ -108,14 +104,12 @@ def addresses_of(texts: tuple[str, ...]) -> list[Address]:
     """Read several, each with a name of its own.
 
     Raises:
-        InvalidRequestError: One cannot be read, or two have the same name.
+        ValueError: One cannot be read, or two have the same name.
     """
     found = [address_of(text) for text in texts]
     names = [address.name for address in found]
     if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise InvalidRequestError(
-            f"`lemline.events.bridges`: more than one is called {', '.join(twice)}; give them names, &name=…"
-        )
+        raise ValueError(f"more than one is called {', '.join(twice)}; give them names, &name=…")
     return found
 
 
@@ -129,7 +123,7 @@ def _port(split: SplitResult, what: str) -> int | None:
     try:
         return split.port
     except ValueError as error:
-        raise InvalidRequestError(f"{what}: {error}.") from error
+        raise ValueError(f"{what}: {error}.") from error
 
 
 def _shown(split: SplitResult) -> str:
