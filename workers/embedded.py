@@ -17,6 +17,7 @@ from django.core.wsgi import get_wsgi_application
 from workers.activities import functions
 from workers.bridges.bridges import Bridges
 from workers.claims import LocalClaims
+from workers.courier import Courier
 from workers.desk import Desk, HandedBackError
 from workers.dispatcher import Pooled, messages_of
 from workers.message import Message
@@ -114,6 +115,7 @@ class Embedded:
         self._timekeeper = Timekeeper(process.records, process.clock, process.stepper, EMBEDDED_LOOK_SECONDS)
         self._schedules = ScheduleKeeper(process)
         self._events = EventProcessor(process, 1, look_seconds=EVENTS_LOOK_SECONDS)
+        self._courier = Courier(process, lease)
         self._retention = Retention(process.clock)
         self._scaling = ScalingWatch(process)
         self._bridges = Bridges(process, settings.LEMLINE.events.bridges)
@@ -140,6 +142,7 @@ class Embedded:
         self._schedules.start()
         if settings.LEMLINE.event_processor.enabled:
             self._events.start()
+        self._courier.start()
         self._sweeper.start()
         self._retention.start()
         self._scaling.start()
@@ -152,6 +155,7 @@ class Embedded:
         self._retention.stop()
         self._sweeper.stop()
         self._events.stop()
+        self._courier.stop()
         self._schedules.stop()
         self._timekeeper.stop()
         self._workers.stop()

@@ -17,6 +17,7 @@ from workers import taking
 from workers.app import app
 from workers.bridges.bridges import Bridges
 from workers.claims import LocalClaims
+from workers.courier import Courier
 from workers.declaration import await_queues
 from workers.desk import desk, has_desk, open_desk
 from workers.dispatcher import CeleryWorkers, connect
@@ -136,6 +137,7 @@ def _threads(process: Process, roles: Sequence[str]) -> list[Any]:
     if "maintenance" in roles:
         threads.append(Timekeeper(process.records, process.clock, process.stepper))
         threads.append(ScheduleKeeper(process))
+        threads.append(Courier(process, lease))
         threads.append(Retention(process.clock))
         threads.append(ScalingWatch(process))
         threads.append(Bridges(process, settings.LEMLINE.events.bridges))

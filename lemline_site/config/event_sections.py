@@ -23,6 +23,27 @@ class LifeCycle:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Sinks:
+    """How CloudEvents are sent to sinks."""
+
+    timeout: timedelta = timedelta(seconds=10)
+    """How long a sink may take for an event."""
+
+    first_pause: timedelta = timedelta(seconds=1)
+    """After a sink was away, or did not take an event; twice as long each time."""
+
+    longest_pause: timedelta = timedelta(minutes=1)
+    """Up to this."""
+
+    attempts: int = 20
+    """An event that a sink refuses so often, while it takes others, is a dead letter. A sink that is away is tried for
+    ever."""
+
+    concurrency: int = 16
+    """Instances whose events are sent to a sink at the same time; those of one instance follow each other."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Events:
     """CloudEvents that were received or emitted."""
 
@@ -43,10 +64,14 @@ class Events:
 
     lifecycle: LifeCycle = field(default_factory=LifeCycle)
 
+<<<<<<< HEAD
     bridges: tuple[str, ...] = ()
     """Where else events come from: `redis://host:6379/0?stream=orders`, `amqp://user:password@host:5672/vhost?queue=orders`,
     `nats://host:4222?subject=orders.>`, `mqtt://host:1883?topic=orders/%23`, `kafka://host:9092?topic=orders`. Workers
     with the role `maintenance` take from them, one process at a time from each. See docs/event-sources.md."""
+=======
+    sinks: Sinks = field(default_factory=Sinks)
+>>>>>>> 555294f (Sinks: begun)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,76 @@
+"""NATS: a subject of JetStream, which acknowledges what it stored; or of plain NATS, where the server has it."""
+
+import asyncio
+import contextlib
+from typing import Any
+
+from workers.sinks.layout import lay_out
+from workers.sinks.sender import AwayError, FailedError, Place, missing
+from workers.sinks.signature import id_of
+from workflows.runtime.deliveries import Letter
+
+
+class NatsSender:
+    """Publishes to one subject."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._subject = place.address["subject"]
+        self._is_stored = place.address["jetstream"] == "true"
+        self._client: Any = None
+        self._connecting = asyncio.Lock()
+
+    async def send(self, letter: Letter) -> None:
+        """Return once a stream has it; with `jetstream=false`, once the server has answered after it."""
+        client = await self._connected()
+        from nats.js.errors import APIError, NoStreamResponseError
+
+        layout = lay_out(letter.event, is_binary=self._place.is_binary)
+        # The id has a stream drop what it got before, within its window for doubles.
+        headers = {**layout.headers(), "Nats-Msg-Id": id_of(letter.source, letter.event_id)}
+        if layout.content_type:
+            headers["content-type"] = layout.content_type
+        seconds = self._place.timeout_seconds
+        if not self._is_stored:
+            await client.publish(self._subject, layout.body, headers=headers)
+            await client.flush(timeout=seconds)
+            return
+        try:
+            await client.jetstream().publish(self._subject, layout.body, timeout=seconds, headers=headers)
+        except NoStreamResponseError as error:
+            raise AwayError(
+                f"no stream of JetStream takes the subject {self._subject}: make one, or say jetstream=false"
+            ) from error
+        except APIError as error:
+            raise FailedError(f"NATS {self._subject}: {error.description or error}") from error
+
+    async def close(self) -> None:
+        """Disconnect."""
+        client, self._client = self._client, None
+        if client is not None:
+            with contextlib.suppress(Exception):
+                await client.close()
+
+    async def _connected(self) -> Any:
+        async with self._connecting:
+            if self._client is None or not self._client.is_connected:
+                await self.close()
+                self._client = await self._connect()
+            return self._client
+
+    async def _connect(self) -> Any:
+        try:
+            import nats
+        except ImportError:
+            raise missing("nats-py") from None
+
+        async def heard(_: Exception) -> None:
+            """What goes wrong is told to whoever sends."""
+
+        address = self._place.address
+        user, password = self._place.login()
+        login = {"user": user, "password": password} if password else {"token": user} if user else {}
+        return await nats.connect(
+            f"{'tls' if address.is_encrypted else 'nats'}://{address.host}:{address.port}", name="lemline",
+            allow_reconnect=False, connect_timeout=self._place.timeout_seconds, error_cb=heard, **login,
+        )  # fmt: skip
