@@ -12,7 +12,7 @@ from yarl import URL
 from workers.activities.calls import ActivityError, Limits
 from workers.activities.client import HttpClient, Request, Response, shown
 from workers.sinks.layout import lay_out
-from workers.sinks.sender import AwayError, FailedError, Place, RefusedError
+from workers.sinks.sender import AwayError, FailedError, Place, RefusedError, SendError
 from workers.sinks.signature import id_of, signed
 from workflows.runtime.deliveries import Letter
 
@@ -42,7 +42,7 @@ class HttpSender:
 
     async def send(self, letter: Letter) -> None:
         """Return once the answer is 2xx."""
-        request = Request(method="POST", url=self._url, shown=self._shown, **self._message(letter))
+        request = self._request(letter)
         try:
             response = await self._client.send(request, self._limits, self._place.timeout_seconds, follow=False)
         except ActivityError as error:
@@ -54,7 +54,7 @@ class HttpSender:
         """Close what is open."""
         await self._client.close()
 
-    def _message(self, letter: Letter) -> dict[str, object]:
+    def _request(self, letter: Letter) -> Request:
         layout = lay_out(letter.event, is_binary=self._place.is_binary)
         headers = CIMultiDict({**layout.headers(), "User-Agent": self._place.user_agent, **self._authorization()})
         if layout.content_type:
@@ -63,7 +63,7 @@ class HttpSender:
             secret = self._place.value_of(self._place.secret)
             message_id = id_of(letter.source, letter.event_id)
             headers.update(signed(secret, message_id, int(time.time()), layout.body))
-        return {"headers": headers, "body": layout.body}
+        return Request(method="POST", url=self._url, shown=self._shown, headers=headers, body=layout.body)
 
     def _authorization(self) -> dict[str, str]:
         """A secret that is a text is a bearer token; one with `username` and `password` is for basic authentication."""
@@ -76,7 +76,7 @@ class HttpSender:
         return {"Authorization": f"Bearer {value}"}
 
 
-def _error_of(response: Response, what: str) -> Exception:
+def _error_of(response: Response, what: str) -> SendError:
     said = response.body[:_MOST_SHOWN].decode(errors="replace").strip()
     text = f"{what} {said}".strip()
     if response.status in _REFUSED:

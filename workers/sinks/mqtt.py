@@ -28,12 +28,15 @@ class MqttSender:
     async def send(self, letter: Letter) -> None:
         """Return once the broker has acknowledged it."""
         client = await self._connected()
-        # Here and not in `_connected`: between it and the answer nothing may wait, or the answer comes before the future.
+        # Nothing waits between the two: the answer finds its future.
         number = client.publish(self._topic, *self._message(letter)).mid
         answer = self._under_way[number] = self._loop.create_future()
         try:
             async with asyncio.timeout(self._place.timeout_seconds):
                 code = await answer
+        except TimeoutError:
+            await self.close()
+            raise
         finally:
             self._under_way.pop(number, None)
         if code >= _FAILURE:
@@ -101,7 +104,7 @@ class MqttSender:
         from paho.mqtt.properties import Properties
 
         layout = lay_out(letter.event, is_binary=self._place.is_binary)
-        properties = Properties(PacketTypes.PUBLISH)
+        properties: Any = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
         if layout.content_type:
             properties.ContentType = layout.content_type
         if layout.attributes:

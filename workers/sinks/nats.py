@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import math
+from collections.abc import Mapping
 from typing import Any
 
 from workers.sinks.layout import lay_out
@@ -23,20 +25,30 @@ class NatsSender:
     async def send(self, letter: Letter) -> None:
         """Return once a stream has it; with `jetstream=false`, once the server has answered after it."""
         client = await self._connected()
-        from nats.js.errors import APIError, NoStreamResponseError
+        try:
+            await self._publish(client, letter)
+        except TimeoutError:
+            # It may be the connection.
+            await self.close()
+            raise
 
+    async def _publish(self, client: Any, letter: Letter) -> None:
         layout = lay_out(letter.event, is_binary=self._place.is_binary)
         # The id has a stream drop what it got before, within its window for doubles.
         headers = {**layout.headers(), "Nats-Msg-Id": id_of(letter.source, letter.event_id)}
         if layout.content_type:
             headers["content-type"] = layout.content_type
-        seconds = self._place.timeout_seconds
         if not self._is_stored:
             await client.publish(self._subject, layout.body, headers=headers)
-            await client.flush(timeout=seconds)
+            await client.flush(timeout=math.ceil(self._place.timeout_seconds))
             return
+        await self._store(client, layout.body, headers)
+
+    async def _store(self, client: Any, body: bytes, headers: Mapping[str, str]) -> None:
+        from nats.js.errors import APIError, NoStreamResponseError
+
         try:
-            await client.jetstream().publish(self._subject, layout.body, timeout=seconds, headers=headers)
+            await client.jetstream().publish(self._subject, body, timeout=self._place.timeout_seconds, headers=headers)
         except NoStreamResponseError as error:
             raise AwayError(
                 f"no stream of JetStream takes the subject {self._subject}: make one, or say jetstream=false"

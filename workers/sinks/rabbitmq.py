@@ -32,7 +32,6 @@ class RabbitMQSender:
     async def close(self) -> None:
         """Disconnect."""
         await asyncio.get_running_loop().run_in_executor(self._thread, self._disconnect)
-        self._thread.shutdown(wait=False)
 
     def _send(self, letter: Letter) -> None:
         layout = lay_out(letter.event, is_binary=self._place.is_binary)

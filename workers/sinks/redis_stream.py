@@ -1,4 +1,7 @@
-"""A stream of Redis. Structured, an entry has the field `event`; binary, `data`, `content-type` and `ce-` attributes."""
+"""A stream of Redis.
+
+Structured, an entry has the field `event`; binary, the fields `data` and `content-type`, and attributes as `ce-…`.
+"""
 
 from typing import Any
 
@@ -20,7 +23,7 @@ class RedisStreamSender:
         self._place = place
         self._stream = address["stream"]
         self._most = int(address["max-length"]) if address["max-length"] else None
-        self._client: redis.Redis | None = None
+        self._client: Any = None
 
     async def send(self, letter: Letter) -> None:
         """Return once the entry is there."""
@@ -42,7 +45,7 @@ class RedisStreamSender:
         if client is not None:
             await client.aclose()
 
-    def _connected(self) -> redis.Redis:
+    def _connected(self) -> Any:
         if self._client is None:
             address, seconds = self._place.address, self._place.timeout_seconds
             user, password = self._place.login()

@@ -6,7 +6,7 @@ import hashlib
 import hmac
 
 from workers.sinks.sender import AwayError
-from workflows.dsl.jsontext import Json
+from workflows.dsl.jsontext import Json, encode
 
 _PREFIX = "whsec_"
 
@@ -32,7 +32,7 @@ def signed(secret: Json, message_id: str, timestamp: int, body: bytes) -> dict[s
 
 def id_of(source: str, event_id: str) -> str:
     """Return what stands for an event in headers: its own id may have any characters, and counts within its source."""
-    return f"msg_{hashlib.sha256(f'{source}\0{event_id}'.encode()).hexdigest()[:32]}"
+    return f"msg_{hashlib.sha256(encode([source, event_id])).hexdigest()[:32]}"
 
 
 def _key(secret: Json) -> bytes:

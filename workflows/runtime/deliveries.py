@@ -51,8 +51,8 @@ class Policy:
 
     def pause(self, failures: int) -> timedelta:
         """Return how long to wait after so many failures in a row: twice as long each time, and never all at once."""
-        whole = min(self.longest, self.first * 2 ** min(failures, 30))
-        return whole * random.uniform(0.5, 1.0)
+        seconds = min(self.longest.total_seconds(), self.first.total_seconds() * 2 ** min(failures, 30))
+        return timedelta(seconds=seconds * random.uniform(0.5, 1.0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +71,9 @@ class Results:
 
     taken: list[int] = field(default_factory=list)
     failed: list[Failure] = field(default_factory=list)
+    has_answered: bool = False
+    """Whether the sink judged one of them, so that it is there."""
+
     away: str = ""
     """Why the sink is away; empty while it is not."""
 
@@ -81,9 +84,14 @@ class Results:
         return bool(self.taken or self.failed or self.away)
 
 
+RENEW = 2 / 3
+"""Of a lease: with less than that left it is renewed."""
+
+
 def hold(courier: UUID, now: datetime, lease: timedelta) -> list[models.Sink]:
-    """Take every sink that nobody sends to, keep those taken before, and return them all."""
-    free = Q(held_by=None) | Q(held_by=courier) | Q(held_until__lt=now)
+    """Take every sink that nobody sends to, and return all that the courier has: for `RENEW` of a lease, at least."""
+    ends_soon = Q(held_by=courier, held_until__lt=now + lease * RENEW)
+    free = Q(held_by=None) | Q(held_until__lt=now) | ends_soon
     models.Sink.objects.filter(free).update(held_by=courier, held_until=now + lease)
     return list(models.Sink.objects.filter(held_by=courier))
 
@@ -125,8 +133,18 @@ def lanes(sink: int, now: datetime, besides: Iterable[UUID]) -> list[list[Letter
     return made
 
 
-def settle(sink: int, results: Results, policy: Policy, now: datetime) -> int:
-    """Store what became of events, and return how often the sink has been away in a row."""
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Whether a sink is away."""
+
+    failures: int = 0
+    """How often in a row it was."""
+
+    resting_until: datetime | None = None
+
+
+def settle(sink: int, results: Results, policy: Policy, now: datetime) -> Standing:
+    """Store what became of events, and return how the sink stands."""
     with transaction.atomic():
         row = models.Sink.objects.select_for_update().filter(pk=sink).first()
         if row is not None:
@@ -134,7 +152,7 @@ def settle(sink: int, results: Results, policy: Policy, now: datetime) -> int:
         models.OutgoingEvent.objects.filter(pk__in=results.taken).delete()
         for failure in results.failed:
             _postpone(failure, policy, now)
-    return 0 if row is None else row.failures
+    return Standing() if row is None else Standing(row.failures, row.resting_until)
 
 
 def drop_orphans() -> None:
@@ -154,7 +172,7 @@ def redeliver(letters: Mapping[str, object], now: datetime) -> int:
         now: Database time.
     """
     rows = models.OutgoingEvent.objects.filter(**letters, given_up_at__isnull=False)
-    return rows.update(given_up_at=None, attempts=0, due_at=now)
+    return int(rows.update(given_up_at=None, attempts=0, due_at=now))
 
 
 def _open(sink: int) -> QuerySet[models.OutgoingEvent]:
@@ -193,11 +211,12 @@ def _wait_in_line(sink: int, instance: UUID) -> None:
 def _store(row: models.Sink, results: Results, policy: Policy, now: datetime) -> None:
     if results.taken:
         row.delivered, row.delivered_at = row.delivered + len(results.taken), now
+    if results.has_answered:
         row.failures, row.resting_until, row.problem = 0, None, ""
     if results.away:
         row.resting_until = now + max(policy.pause(row.failures), min(results.away_for, MOST_AWAY))
         row.failures, row.problem = row.failures + 1, results.away
-    if results.taken or results.away:
+    if results.has_answered or results.away:
         row.save(update_fields=("delivered", "delivered_at", "failures", "resting_until", "problem"))
 
 
