@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import Any, ParamSpec, TypeVar
 from uuid import uuid4
 
@@ -22,9 +23,10 @@ from workflows import models
 from workflows.runtime import deliveries
 from workflows.runtime.connections import drop_dead
 from workflows.runtime.deliveries import Policy
+from workflows.runtime.errors import InvalidRequestError
 from workflows.runtime.outages import is_outage
 from workflows.runtime.process import Process
-from workflows.runtime.sink_address import read_address
+from workflows.runtime.sink_address import SinkAddress, read_address
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -36,6 +38,9 @@ LOOK_SECONDS = 0.1
 
 ORPHANS_SECONDS = 60.0
 """Pause between looks for rows of sinks that are gone."""
+
+MOST_UNKNOWN_SECONDS = 1.0
+"""So long a new or changed sink may be unknown to couriers."""
 
 STATEMENTS = 2
 """Threads, hence database connections, of a courier."""
@@ -54,6 +59,7 @@ class Courier:
         self._process = process
         self._lease_seconds = lease_seconds
         self._routes: dict[int, Route] = {}
+        self._ending: dict[int, asyncio.Task[None]] = {}
         self._held_until = self._renew_at = self._orphans_at = 0.0
         """On the monotonic clock."""
 
@@ -89,7 +95,9 @@ class Courier:
     async def _look(self) -> None:
         if time.monotonic() >= self._renew_at:
             await self._renew()
-        for sink in await self._ask(deliveries.waiting, self._id, self._process.clock.now()):
+        # Without a sink, nothing is asked of the database but whether there is one.
+        found = await self._ask(deliveries.waiting, self._id, self._process.clock.now()) if self._routes else ()
+        for sink in found:
             if sink in self._routes:
                 self._routes[sink].wake()
         if time.monotonic() >= self._orphans_at:
@@ -100,26 +108,36 @@ class Courier:
         """Hold what nobody holds, and send only there: by the address of now."""
         began = time.monotonic()
         held = {sink.pk: sink for sink in await self._ask(self._hold)}
-        self._held_until = began + self._lease_seconds
-        self._renew_at = began + min(self._lease_seconds / 3, MOST_UNKNOWN_SECONDS)
+        self._held_until = began + self._lease_seconds * deliveries.RENEW
+        self._renew_at = began + min(self._lease_seconds / 6, MOST_UNKNOWN_SECONDS)
         for key, route in list(self._routes.items()):
             if key not in held or not route.leads_to(held[key]):
-                del self._routes[key]
-                await route.end()
+                self._ending[key] = self._loop.create_task(self._routes.pop(key).end())
+        self._ending = {key: end for key, end in self._ending.items() if not end.done()}
         for key, sink in held.items():
-            if key not in self._routes:
-                self._routes[key] = self._route(sink)
+            # Not beside one that still sends there.
+            if key not in self._routes and key not in self._ending:
+                self._begin(sink)
 
     def _hold(self) -> list[models.Sink]:
         clock = self._process.clock
         clock.set(self._process.records.now())
-        lease = settings.LEMLINE.execution.lease
-        return deliveries.hold(self._id, clock.now(), lease)
+        return deliveries.hold(self._id, clock.now(), timedelta(seconds=self._lease_seconds))
 
-    def _route(self, sink: models.Sink) -> Route:
+    def _begin(self, sink: models.Sink) -> None:
+        try:
+            address = read_address(sink.url)
+        except InvalidRequestError as error:
+            # It was checked when it was written; what cannot be read now must not hold up the others.
+            log.error("sink.unknown", extra={"sink": sink.name, "error": str(error)})
+            return
+        self._routes[sink.pk] = self._route(sink, address)
+        self._routes[sink.pk].begin()
+
+    def _route(self, sink: models.Sink, address: SinkAddress) -> Route:
         config = settings.LEMLINE.events.sinks
         place = Place(
-            address=read_address(sink.url),
+            address=address,
             is_binary=sink.mode == "binary",
             secret=sink.secret,
             credentials=sink.credentials,
@@ -129,9 +147,7 @@ class Courier:
             private_addresses=settings.LEMLINE.http.private_addresses,
         )
         policy = Policy(config.first_pause, config.longest_pause, config.attempts)
-        route = Route(sink, place, policy, self._ask, self._process.clock.now, self._holds, config.concurrency)
-        route.begin()
-        return route
+        return Route(sink, place, policy, self._ask, self._process.clock.now, self._holds, config.concurrency)
 
     def _holds(self) -> bool:
         return time.monotonic() < self._held_until
@@ -142,19 +158,16 @@ class Courier:
 
     async def _end(self) -> None:
         routes, self._routes = self._routes, {}
-        await asyncio.gather(*(route.end() for route in routes.values()))
+        ends = [*(route.end() for route in routes.values()), *self._ending.values()]
+        await asyncio.gather(*ends, return_exceptions=True)
         try:
             await self._ask(deliveries.let_go, self._id)
-        except Exception as error:
-            # The lease does it.
+        except DatabaseError as error:
+            # The end of the lease does it.
             log.warning("courier.not_released", extra={"error": str(error)})
         closing = [self._loop.run_in_executor(self._statements, connections.close_all) for _ in range(STATEMENTS)]
         await asyncio.gather(*closing)
         self._statements.shutdown()
-
-
-MOST_UNKNOWN_SECONDS = 1.0
-"""So long a new or changed sink may be unknown to couriers."""
 
 
 def _with_database(statement: Callable[..., R], *args: Any, **kwargs: Any) -> R:

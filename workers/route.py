@@ -1,6 +1,7 @@
 """The way to one sink: the events of an instance one after the other, several instances at once."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
@@ -11,7 +12,7 @@ from workers.sinks.places import sender_of
 from workers.sinks.sender import AwayError, Place, RefusedError, SendError
 from workflows import models
 from workflows.runtime import deliveries
-from workflows.runtime.deliveries import Failure, Letter, Policy, Results
+from workflows.runtime.deliveries import Failure, Letter, Policy, Results, Standing
 from workflows.runtime.outages import is_outage
 
 log = logging.getLogger("lemline.courier")
@@ -30,6 +31,9 @@ REST_SECONDS = 1.0
 
 END_SECONDS = 5.0
 """How long what is being sent is waited for at the end."""
+
+
+_WAY = ("url", "mode", "secret", "credentials")
 
 
 class Route:
@@ -63,7 +67,7 @@ class Route:
         self._now = now
         self._holds = holds
         self._width = width
-        self._failures = sink.failures
+        self._standing = Standing(sink.failures, sink.resting_until)
         self._credit = 0
         """Failures of events that are not taken for an absence of the sink: it has taken others."""
 
@@ -86,9 +90,9 @@ class Route:
 
     def leads_to(self, sink: models.Sink) -> bool:
         """Return whether a row says what this route goes by."""
-        return all(
-            getattr(sink, name) == getattr(self._sink, name) for name in ("url", "mode", "secret", "credentials")
-        )
+        is_the_same = all(getattr(sink, name) == getattr(self._sink, name) for name in _WAY)
+        # Whoever changes anything of a sink that is away wants it to be tried now.
+        return is_the_same and (bool(sink.failures) or not self._standing.failures)
 
     async def end(self) -> None:
         """Finish what is being sent, and store what became of it."""
@@ -123,7 +127,7 @@ class Route:
         await self._store()
         for instance in over:
             del self._lanes[instance]
-        room = (PROBES if self._failures else self._width) - len(self._lanes)
+        room = (PROBES if self._standing.failures else self._width) - len(self._lanes)
         if room <= 0 or not self._may_send():
             return
         found = await self._ask(deliveries.lanes, self._sink.pk, self._now(), list(self._lanes))
@@ -135,17 +139,18 @@ class Route:
         if not results:
             return
         try:
-            self._failures = await self._ask(deliveries.settle, self._sink.pk, results, self._policy, self._now())
+            self._standing = await self._ask(deliveries.settle, self._sink.pk, results, self._policy, self._now())
         except BaseException:
             # What was taken stays known, or it would be sent again.
             self._results = _joined(results, self._results)
             raise
         if results.away:
             log.warning("sink.away", extra={"sink": self._sink.name, "error": results.away})
-            await self._close()
 
     def _may_send(self) -> bool:
-        return not self._is_ending and not self._results.away and self._holds()
+        rest = self._standing.resting_until
+        is_awake = not self._results.away and (rest is None or rest <= self._now())
+        return is_awake and not self._is_ending and self._holds()
 
     async def _send_all(self, letters: list[Letter]) -> None:
         """Send the events of an instance, up to the first that is not taken."""
@@ -164,6 +169,7 @@ class Route:
             self._note(letter, error)
             return False
         self._results.taken.append(letter.id)
+        self._results.has_answered = True
         self._credit = min(self._credit + 1, MOST_CREDIT)
         self._woken.set()
         return True
@@ -175,6 +181,7 @@ class Route:
         if not is_away and (isinstance(error, RefusedError) or self._credit):
             self._credit -= not isinstance(error, RefusedError)
             self._results.failed.append(Failure(letter, text, counts=True))
+            self._results.has_answered = True
             return
         if not is_away:
             # It may be the event after all: others are tried first.
@@ -183,16 +190,15 @@ class Route:
         self._results.away_for = timedelta(seconds=getattr(error, "seconds", 0.0))
 
     async def _close(self) -> None:
-        try:
+        with contextlib.suppress(Exception):
             await self._sender.close()
-        except Exception as error:
-            log.info("sink.not_closed", extra={"sink": self._sink.name, "error": str(error)})
 
 
 def _joined(first: Results, then: Results) -> Results:
     return Results(
         taken=first.taken + then.taken,
         failed=first.failed + then.failed,
+        has_answered=first.has_answered or then.has_answered,
         away=then.away or first.away,
         away_for=max(first.away_for, then.away_for),
     )
