@@ -54,9 +54,3 @@ def test_what_is_refused_with_its_place(header: str, schedule: str, pointer: str
 
     [found] = refused.value.errors
     assert (found.pointer, message in found.message) == (pointer, True)
-
-
-def test_a_schedule_by_events_says_that_it_starts_nothing_yet():
-    [warning] = parse(HEAD + "schedule: {on: {one: {with: {type: a.b}}}}\ndo: []").warnings
-
-    assert (warning.pointer, warning.line) == ("/schedule/on", 2)

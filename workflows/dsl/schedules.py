@@ -36,8 +36,6 @@ def schedule(context: Context, value: Json, metadata: Mapping[str, Json]) -> Sch
         context, metadata.get("schedule", {}), _METADATA, "metadata.schedule", ("timeZone", "catchUp")
     )
     time_zone = _time_zone(context, said)
-    if "on" in inner:
-        context.issues.remark("/schedule/on", "a schedule by events is read, but starts no instances yet")
     return Schedule(
         every=_every(context, inner["every"]) if "every" in inner else None,
         cron=_cron(context, inner["cron"], time_zone) if "cron" in inner else None,
