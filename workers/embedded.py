@@ -30,6 +30,7 @@ from workflows.runtime import process as runtime
 from workflows.runtime.cluster import Heartbeat, Presence
 from workflows.runtime.event_processor import EMBEDDED_LOOK_SECONDS as EVENTS_LOOK_SECONDS
 from workflows.runtime.event_processor import EventProcessor
+from workflows.runtime.event_schedules import EventSchedules
 from workflows.runtime.memory import MemoryRecords
 from workflows.runtime.ports import Delivery
 from workflows.runtime.process import Process
@@ -114,7 +115,7 @@ class Embedded:
         self._heartbeat = Heartbeat(process.presence, process.records, process.clock, lease, self._workers.claims.renew)
         self._timekeeper = Timekeeper(process.records, process.clock, process.stepper, EMBEDDED_LOOK_SECONDS)
         self._schedules = ScheduleKeeper(process)
-        self._events = EventProcessor(process, 1, look_seconds=EVENTS_LOOK_SECONDS)
+        self._events = EventProcessor(process, 1, EventSchedules.of(process).hear, look_seconds=EVENTS_LOOK_SECONDS)
         self._courier = Courier(process, lease)
         self._retention = Retention(process.clock)
         self._scaling = ScalingWatch(process)

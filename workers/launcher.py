@@ -34,6 +34,7 @@ from workflows.runtime.cluster import Heartbeat
 from workflows.runtime.errors import InvalidRequestError
 from workflows.runtime.event_lanes import Order, any_order
 from workflows.runtime.event_processor import EventProcessor
+from workflows.runtime.event_schedules import EventSchedules
 from workflows.runtime.lane_shares import LaneShares
 from workflows.runtime.process import Process
 from workflows.runtime.retention import Retention
@@ -152,7 +153,7 @@ def _event_processor(process: Process) -> EventProcessor:
     config = settings.LEMLINE.events
     is_partitioned = config.consumer_strategy == "PARTITIONED"
     order: Order = LaneShares(process.presence) if is_partitioned else any_order
-    return EventProcessor(process, config.consumer_count, order=order)
+    return EventProcessor(process, config.consumer_count, EventSchedules.of(process).hear, order=order)
 
 
 def _worker(roles: Sequence[str]) -> Any:

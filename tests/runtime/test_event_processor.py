@@ -16,22 +16,12 @@ from workflows.runtime.event_processor import EventProcessor
 from workflows.runtime.event_schedules import Offer
 
 
-@pytest.fixture
-def processor(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> Iterator[EventProcessor]:
-    """The runtime's processor; the runtime is this process's own."""
-    monkeypatch.setattr(processes, "_current", runtime.process)
-    made = EventProcessor(runtime.process, 0)
-    yield made
-    made.stop()
-
-
 class Schedules:
     """What schedules were offered."""
 
-    def __init__(self, processor: EventProcessor) -> None:
+    def __init__(self) -> None:
         self.heard: list[tuple[int, str]] = []
         self.failing: set[int] = set()
-        processor.hear = self.hear
 
     def hear(self, offers: Sequence[Offer], now: datetime) -> None:
         if any(offer.schedule in self.failing for offer in offers):
@@ -40,8 +30,17 @@ class Schedules:
 
 
 @pytest.fixture
-def schedules(processor: EventProcessor) -> Schedules:
-    return Schedules(processor)
+def schedules() -> Schedules:
+    return Schedules()
+
+
+@pytest.fixture
+def processor(runtime: Runtime, schedules: Schedules, monkeypatch: pytest.MonkeyPatch) -> Iterator[EventProcessor]:
+    """The runtime's processor; the runtime is this process's own."""
+    monkeypatch.setattr(processes, "_current", runtime.process)
+    made = EventProcessor(runtime.process, 0, schedules.hear)
+    yield made
+    made.stop()
 
 
 def event(number: int, **more: Any) -> dict[str, Any]:

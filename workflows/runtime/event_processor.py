@@ -58,7 +58,13 @@ class EventProcessor:
     """The threads of one process that offer events."""
 
     def __init__(
-        self, process: Process, threads: int, *, look_seconds: float = LOOK_SECONDS, order: Order = any_order
+        self,
+        process: Process,
+        threads: int,
+        hear: Hear,
+        *,
+        look_seconds: float = LOOK_SECONDS,
+        order: Order = any_order,
     ) -> None:
         self._process = process
         self._look_seconds = look_seconds
@@ -75,9 +81,7 @@ class EventProcessor:
         self._threads = [
             threading.Thread(target=self._run, name=f"events-{number}", daemon=True) for number in range(threads)
         ]
-        self.hear: Hear | None = None
-        """Offers to schedules that start by events. Set before this is started."""
-
+        self._hear = hear
         self.offered = 0
         """Events that this process was done with."""
 
@@ -179,10 +183,10 @@ class EventProcessor:
         A schedule that fails has its events counted as offered: it must not keep them from others for ever.
         """
         offers = [Offer(schedule=key, event=each.event, scope=each.scope) for key in heard for each in heard[key]]
-        if not offers or self.hear is None:
+        if not offers:
             return
         try:
-            self._beside.submit(_hear, self.hear, offers, self._process.clock.now()).result()
+            self._beside.submit(_hear, self._hear, offers, self._process.clock.now()).result()
             return
         except Exception as error:
             if is_outage(error):
@@ -191,7 +195,7 @@ class EventProcessor:
         for schedule in heard:
             own = [offer for offer in offers if offer.schedule == schedule]
             try:
-                self._beside.submit(_hear, self.hear, own, self._process.clock.now()).result()
+                self._beside.submit(_hear, self._hear, own, self._process.clock.now()).result()
             except Exception as error:
                 if is_outage(error):
                     raise

@@ -13,8 +13,10 @@ from django.db import transaction
 from workflows import models
 from workflows.dsl.jsontext import encode
 from workflows.runtime import causes
+from workflows.runtime.event_strategies import Strategies
 from workflows.runtime.firing import Firing, Start
 from workflows.runtime.gatherings import Event, Gatherings, Strategy
+from workflows.runtime.process import Process
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +36,11 @@ class Offer:
 
 class EventSchedules:
     """Takes events for schedules, and starts what they complete."""
+
+    @classmethod
+    def of(cls, process: Process) -> "EventSchedules":
+        """Return those of a process."""
+        return cls(Firing(process), Strategies(process.definitions.get))
 
     def __init__(self, firing: Firing, strategy_of: Callable[[models.Schedule], Strategy]) -> None:
         self._firing = firing

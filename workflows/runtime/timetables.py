@@ -15,7 +15,14 @@ from django.utils.module_loading import import_string
 from workflows import dsl, models
 from workflows.dsl.cron import parse_cron
 from workflows.dsl.jsontext import encode
+from workflows.dsl.model import EventStrategy
+from workflows.engine.correlation import Pattern
+from workflows.engine.problems import ProblemError
+from workflows.runtime.errors import InvalidRequestError
+from workflows.runtime.event_rows import scope_of
+from workflows.runtime.event_strategies import OnStrategy
 from workflows.runtime.moments import times_of
+from workflows.runtime.subscriptions import subscribe_schedule, unsubscribe_schedule
 
 MIRROR = "workers.beat.reflect"
 """Shows schedules to django-celery-beat: named, since the runtime does not know Celery."""
@@ -28,6 +35,8 @@ class Said(msgspec.Struct, frozen=True):
     text: str
     time_zone: str = ""
     catch_up: str = ""
+    patterns: tuple[Pattern, ...] = ()
+    """What events it wants; none where it is no matter of events."""
 
     def first_due(self, now: datetime) -> datetime | None:
         """Return when the first start is due; None where it is no matter of time, or there is none to come."""
@@ -56,6 +65,7 @@ def follow(namespace: str, workflow: str, now: datetime) -> None:
     if highest is None or said is None:
         if row is not None:
             mirror(row, is_gone=True)
+            unsubscribe_schedule(row.pk)
             row.delete()
         return
     if row is None:
@@ -65,6 +75,8 @@ def follow(namespace: str, workflow: str, now: datetime) -> None:
         _begin(row, said, now)
     row.definition, row.version, row.catch_up = highest, highest.version, said.catch_up
     row.save()
+    # Events count from when it began to say this, whatever else its workflow's versions say.
+    subscribe_schedule(row.pk, said.patterns, scope_of(namespace), row.anchor_at)
     mirror(row)
 
 
@@ -100,8 +112,18 @@ def _said(definition: models.Definition) -> Said | None:
             return Said(kind, text, parse_cron(text, schedule.time_zone or config.time_zone).zone, catch_up)
         case "every":
             return Said(kind, text, "", catch_up)
+        case "on" if schedule.on is not None:
+            return Said(kind, text, patterns=_patterns(schedule.on))
         case _:
             return Said(kind, text)
+
+
+def _patterns(strategy: EventStrategy) -> tuple[Pattern, ...]:
+    try:
+        return OnStrategy(strategy).patterns
+    except ProblemError as error:
+        message = f"{error.problem.detail}; there is no instance yet that an expression could be about"
+        raise InvalidRequestError(message, errors=({"pointer": "/schedule/on", "message": message},)) from error
 
 
 def mirror(row: models.Schedule, *, is_gone: bool = False) -> None:
