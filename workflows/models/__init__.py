@@ -22,6 +22,7 @@ from workflows.models.instances import (
 )
 from workflows.models.schedules import Fire, Gathering, HeardEvent, Schedule, ScheduleQuerySet
 from workflows.models.sinks import OutgoingEvent, Sink
+from workflows.models.webhooks import Webhook
 
 __all__ = [
     "FINAL_STATUSES",
@@ -53,4 +54,5 @@ __all__ = [
     "ScheduleQuerySet",
     "Sink",
     "Subscription",
+    "Webhook",
 ]
