@@ -21,6 +21,7 @@ from workflows.api import (
     schedules,
     starts,
     streams,
+    webhooks,
 )
 from workflows.api.access import OPERATOR, refuse, viewers_only
 from workflows.api.shortcut import shortcut
@@ -47,6 +48,8 @@ def _build() -> NinjaAPI:
     api.add_router("/keys", keys.router)
     api.add_router("/queues", queues.router)
     api.add_router("/schedules", schedules.router)
+    api.add_router("/webhooks", webhooks.router)
+    api.add_router("/hooks", webhooks.hooks_router)
     return api
 
 

@@ -1,85 +1,23 @@
 """`/webhooks`: doors for JSON of others. `/hooks/{name}`: what they are sent to."""
 
-from datetime import timedelta
-from typing import Annotated, Any, Literal
+from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from ninja import Query, Router
-from pydantic import Field, model_validator
 
 from workflows.api import problems, schemas
 from workflows.api.access import EDITOR, OPERATOR, VIEWER, Caller, actor_of
 from workflows.api.bodies import answer, check_json, no_content, parse, read_body
 from workflows.api.schemas import answers, body_of, without_parameters
+from workflows.api.webhook_bodies import WebhookBody
 from workflows.runtime import webhooks
 from workflows.runtime.errors import NotFoundError
-from workflows.runtime.signatures import SCHEMES, Scheme, SignatureError
-from workflows.runtime.webhooks import TOLERANCE, Signature, Webhook, WebhookRequest
-
-BODY_LIMIT_BYTES = 256 * 1024
+from workflows.runtime.signatures import SignatureError
+from workflows.runtime.webhooks import Signature, Webhook
 
 router = Router(tags=["webhooks"])
 hooks_router = Router(tags=["webhooks"])
-
-Header = Annotated[str, Field(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}$")]
-Part = Annotated[schemas.Text, Field(max_length=200)]
-
-
-class SignatureBody(schemas.Body):
-    """How requests are signed: by a scheme with a name, or member by member."""
-
-    secret: Annotated[schemas.Text, Field(min_length=1, max_length=255)]
-    scheme: Literal["hmac", "standard-webhooks", "github", "stripe", "slack", "shopify"] = "hmac"
-    tolerance: schemas.IsoDuration = TOLERANCE
-    header: Header | None = None
-    algorithm: Literal["sha256", "sha1", "sha512"] = "sha256"
-    encoding: Literal["hex", "base64"] = "hex"
-    prefix: Part = ""
-    separator: Annotated[str, Field(pattern="^[ ,;]?$")] = ""
-    signed: Part = "{body}"
-    timestamp_header: Header | None = None
-    timestamp_prefix: Part = ""
-    id_header: Header | None = None
-
-    @model_validator(mode="after")
-    def check(self) -> "SignatureBody":
-        """A scheme with a name says all by itself."""
-        given = self.model_fields_set - {"secret", "scheme", "tolerance"}
-        if self.scheme == "hmac" and self.header is None:
-            raise ValueError(f"name the header that holds the signature, or a scheme: {', '.join(SCHEMES)}")
-        if self.scheme != "hmac" and given:
-            raise ValueError(f"{self.scheme} says that itself; without a scheme, all can be said: {', '.join(sorted(given))}")
-        if self.tolerance <= timedelta():
-            raise ValueError("tolerance: a duration above zero is wanted")
-        return self
-
-    def to_signature(self) -> Signature:
-        """Return it as the operations take it."""
-        named = SCHEMES.get(self.scheme)
-        scheme = named or Scheme(
-            header=self.header or "", algorithm=self.algorithm, encoding=self.encoding, prefix=self.prefix,
-            separator=self.separator, signed=self.signed, timestamp_header=self.timestamp_header or "",
-            timestamp_prefix=self.timestamp_prefix, id_header=self.id_header or "",
-        )  # fmt: skip
-        return Signature(secret=self.secret, scheme=scheme, name=self.scheme if named else "", tolerance=self.tolerance)
-
-
-class WebhookBody(schemas.Body):
-    """A webhook: what becomes of the JSON that is posted to it, and who may post."""
-
-    name: schemas.Text
-    namespace: Annotated[schemas.Text, Field(min_length=1, max_length=63)] = "default"
-    mapping: dict[str, Any]
-    when: Annotated[schemas.Text, Field(max_length=20_000)] = ""
-    signature: SignatureBody | None = None
-
-    def to_request(self) -> WebhookRequest:
-        """Return it as the operations take it."""
-        signature = None if self.signature is None else self.signature.to_signature()
-        return WebhookRequest(
-            name=self.name, namespace=self.namespace, mapping=self.mapping, when=self.when, signature=signature
-        )
 
 
 class WebhookAnswer(schemas.Answer):
@@ -126,11 +64,11 @@ def list_webhooks(request: HttpRequest, params: Query[schemas.PageParams]) -> Ht
 )
 def create_webhook(request: HttpRequest, params: Query[schemas.ForceParams]) -> HttpResponse:
     """`200` when this very one exists. With `force`, one of this name that says something else is replaced."""
-    body = parse(check_json(read_body(request, BODY_LIMIT_BYTES, "fixed")), WebhookBody)
-    made, changed = webhooks.create_webhook(body.to_request(), actor=actor_of(request), force=params.force)
-    return answer(
-        made.to_json(), status=201 if changed else 200, headers={"Location": f"/api/v1/webhooks/{made.name}"}
+    body = parse(
+        check_json(read_body(request, settings.LEMLINE.limits.definition, "lemline.limits.definition")), WebhookBody
     )
+    made, changed = webhooks.create_webhook(body.to_request(), actor=actor_of(request), force=params.force)
+    return answer(made.to_json(), status=201 if changed else 200, headers={"Location": f"/api/v1/webhooks/{made.name}"})
 
 
 @router.get("/{webhook_name}", auth=VIEWER, response=answers({200: WebhookAnswer}), summary="Show a webhook")

@@ -14,7 +14,9 @@ from workflows.cli.exits import CommandError, Exit, code_of, explained
 from workflows.cli.mistakes import line_of, nearest
 from workflows.cli.output import Output
 
-AREAS = ("workflow", "definition", "instance", "schedule", "event", "expression", "config", "worker", "dev", "admin")
+AREAS = (
+    "workflow", "definition", "instance", "schedule", "event", "webhook", "expression", "config", "worker", "dev", "admin",
+)  # fmt: skip
 
 
 def main(arguments: Sequence[str]) -> int:

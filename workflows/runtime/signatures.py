@@ -205,5 +205,3 @@ def _header(headers: Mapping[str, str], name: str) -> str:
     if not text:
         raise SignatureError(f"the header {name} is missing")
     return text
-
-

@@ -84,7 +84,9 @@ def parse_mapping(mapping: Mapping[str, Json], when: str) -> EventTemplate:
     Raises:
         InvalidRequestError: With every mistake and its pointer.
     """
-    errors = [{"pointer": f"/mapping/{name}", "message": message} for name, message in _misnamed(mapping)]
+    errors: list[dict[str, object]] = [
+        {"pointer": f"/mapping/{name}", "message": message} for name, message in _misnamed(mapping)
+    ]
     if "type" not in mapping:
         errors.append({"pointer": "/mapping", "message": "type is missing: it says what has happened"})
     attributes: dict[str, Template] = {}
@@ -130,7 +132,7 @@ def _expressions(template: Template) -> Iterator[Expression]:
             pass
 
 
-def _unfit(found: list[tuple[str, Expression]]) -> Iterator[dict[str, str]]:
+def _unfit(found: list[tuple[str, Expression]]) -> Iterator[dict[str, object]]:
     for place, expression in found:
         unknown = sorted(variables(expression) - set(VARIABLES))
         if unknown:
@@ -178,7 +180,8 @@ def _holds(condition: Expression, value: Json, scope: Mapping[str, Json]) -> boo
     except ProblemError as error:
         message = str(error)
         raise InvalidRequestError(
-            f"The webhook's condition fails on this body: {message}.", errors=({"pointer": "/when", "message": message},)
+            f"The webhook's condition fails on this body: {message}.",
+            errors=({"pointer": "/when", "message": message},),
         ) from error
 
 

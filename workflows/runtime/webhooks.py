@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import timedelta
+from functools import lru_cache
 
 from django.db import IntegrityError, transaction
 
@@ -13,6 +14,7 @@ from workflows.dsl.jsontext import Json, decode, encode
 from workflows.runtime import events, signatures
 from workflows.runtime.audit import Actor, record
 from workflows.runtime.errors import ConflictError, InvalidRequestError, NotFoundError, UnavailableError
+from workflows.runtime.event_rules import check_events
 from workflows.runtime.listing import Page, after_cursor, cursor_of
 from workflows.runtime.process import current
 from workflows.runtime.signatures import SCHEMES, Scheme
@@ -69,7 +71,7 @@ class Webhook:
     @property
     def path(self) -> str:
         """Where it takes JSON."""
-        return f"/api/v1/hooks/{self.name}"
+        return path_of(self.name)
 
     def to_json(self) -> dict[str, Json]:
         """Return it as the doors show it: the secret by its name."""
@@ -99,6 +101,11 @@ class Accepted:
         """Return the body of the API's answer."""
         named = None if self.event is None else {name: self.event[name] for name in ("id", "source", "type")}
         return {"accepted": self.accepted, "duplicates": self.duplicates, "event": named}
+
+
+def path_of(name: str) -> str:
+    """Return where the webhook of this name takes JSON."""
+    return f"/api/v1/hooks/{name}"
 
 
 def list_webhooks(*, actor: Actor, limit: int, cursor: str | None) -> Page[Webhook]:
@@ -162,7 +169,8 @@ def create_webhook(wanted: WebhookRequest, *, actor: Actor, force: bool = False)
                     return there, False
                 if not force or not actor.sees(known.namespace):
                     raise ConflictError(
-                        f"the webhook {wanted.name!r} exists and says something else; delete it, or replace it with force"
+                        f"the webhook {wanted.name!r} exists and says something else; delete it, or replace it with"
+                        " force"
                     )
                 row.pk = known.pk
             row.save()
@@ -173,12 +181,20 @@ def create_webhook(wanted: WebhookRequest, *, actor: Actor, force: bool = False)
     return _webhook(row), True
 
 
-def delete_webhook(name: str, *, actor: Actor) -> None:
-    """Close the door; events that came by it stay."""
+def delete_webhook(name: str, *, actor: Actor, reason: str = "") -> None:
+    """Close the door; events that came by it stay. NotFoundError when the actor sees none of this name."""
     get_webhook(name, actor=actor)
     with transaction.atomic():
         models.Webhook.objects.filter(name=name).delete()
-        record(actor, "webhook.delete", name, "", current().clock.now())
+        record(actor, "webhook.delete", name, reason, current().clock.now())
+
+
+def delete_by_key(key: int, *, actor: Actor, reason: str = "") -> None:
+    """Delete one by its row's id, as the admin page knows it."""
+    row = models.Webhook.objects.filter(pk=key).first()
+    if row is None:
+        raise NotFoundError(f"webhook {key} does not exist")
+    delete_webhook(row.name, actor=actor, reason=reason)
 
 
 def verify(webhook: Webhook, headers: Mapping[str, str], body: bytes) -> None:
@@ -194,15 +210,15 @@ def verify(webhook: Webhook, headers: Mapping[str, str], body: bytes) -> None:
         keys = signatures.keys_of(current().secrets.read(signature.secret))
     except (KeyError, ValueError) as error:
         reason = str(error) if isinstance(error, ValueError) else "it is not provided here"
-        log.error(
-            "webhook.secret", extra={"webhook": webhook.name, "secret": signature.secret, "reason": reason}
-        )
+        log.error("webhook.secret", extra={"webhook": webhook.name, "secret": signature.secret, "reason": reason})
         raise UnavailableError(f"The secret of the webhook {webhook.name!r} cannot be used") from error
     now = current().clock.now()
     signatures.verify(signature.scheme, keys, headers, body, now=now, tolerance=signature.tolerance)
 
 
-def accept(webhook: Webhook, headers: Mapping[str, str], query: Mapping[str, str], body: bytes, value: Json) -> Accepted:
+def accept(
+    webhook: Webhook, headers: Mapping[str, str], query: Mapping[str, str], body: bytes, value: Json
+) -> Accepted:
     """Store the CloudEvent that a request makes.
 
     Args:
@@ -214,7 +230,8 @@ def accept(webhook: Webhook, headers: Mapping[str, str], query: Mapping[str, str
 
     Raises:
         InvalidRequestError: The mapping makes no CloudEvent of it.
-        TooManyEvents: Too many wait to be looked at.
+        TooLargeError: The CloudEvent is over its limit.
+        OverloadedError: Too many wait to be looked at.
     """
     event = make_event(webhook, headers, query, body, value)
     if event is None:
@@ -232,11 +249,17 @@ def make_event(
         body=body, value=value, headers=headers, query=query,
         message_id=headers.get(id_header.lower(), ""), at=current().clock.now(),
     )  # fmt: skip
-    return event_of(_template(webhook), posted, name=webhook.name)
+    event = event_of(_template(webhook.row.mapping, webhook.when), posted, name=webhook.name)
+    if event is None:
+        return None
+    [checked] = check_events([event], is_batch=False)
+    return checked
 
 
-def _template(webhook: Webhook) -> EventTemplate:
-    return parse_mapping(webhook.mapping, webhook.when)
+@lru_cache(maxsize=256)
+def _template(mapping: str, when: str) -> EventTemplate:
+    """By what is said, not by whose it is: another process may have replaced the webhook."""
+    return parse_mapping(decode(mapping.encode()), when)
 
 
 def _webhook(row: models.Webhook) -> Webhook:
@@ -278,9 +301,9 @@ def _shown(signature: Signature) -> dict[str, Json]:
 
 
 def _check(wanted: WebhookRequest) -> None:
-    errors = []
+    errors: list[dict[str, object]] = []
     if not _NAME.fullmatch(wanted.name):
-        message = "a name has 1 to 63 small letters, digits, dots, hyphens and underscores, and begins with none of these"
+        message = "a name has 1 to 63 small letters, digits, dots, hyphens and underscores; its ends are no marks"
         errors.append({"pointer": "/name", "message": message})
     if wanted.signature is not None:
         errors += [
