@@ -4,8 +4,10 @@ import pytest
 from django.contrib.auth.models import Group, Permission, User
 from django.test import Client
 
-from tests.doors import ECHO, SLEEPER, Answer, Caller, caller, register, start, text_of
+from tests.doors import ECHO, ROOT, SLEEPER, Answer, Caller, caller, register, start, text_of
+from workflows.runtime import webhooks
 from workflows.runtime.accounts import ROLES
+from workflows.runtime.webhooks import WebhookRequest
 
 ROUTES = [
     ("POST", "/workflows?dry_run=true", text_of(ECHO).encode(), "editor", 200),
@@ -38,6 +40,11 @@ ROUTES = [
     ("POST", "/schedules/1/resume", {}, "operator", 200),
     ("POST", "/schedules/1/trigger", {}, "operator", 202),
     ("POST", "/schedules/1/backfill", {"from": "2026-01-01", "to": "2026-01-02"}, "operator", 202),
+    ("GET", "/webhooks", None, "viewer", 200),
+    ("POST", "/webhooks", {"name": "new", "mapping": {"type": "t"}}, "editor", 201),
+    ("GET", "/webhooks/shop", None, "viewer", 200),
+    ("DELETE", "/webhooks/shop", None, "editor", 204),
+    ("POST", "/hooks/shop", {}, "operator", 202),
     ("GET", "/openapi.json", None, "viewer", 200),
     ("GET", "/docs", None, "viewer", 200),
     ("GET", "/api/v1/", None, "viewer", 404),
@@ -64,10 +71,11 @@ def ask(who: Caller, route: tuple[str, str, object, str, int], name: str) -> Ans
 
 @pytest.fixture
 def opened(api: Caller) -> str:
-    """The id of a waiting instance of tests/sleeper; tests/echo and key 1 are there too."""
+    """The id of a waiting instance of tests/sleeper; tests/echo, key 1 and the webhook shop are there too."""
     register(ECHO)
     register(SLEEPER, name="sleeper")
     register(f"schedule: {{cron: '@daily'}}\n{ECHO}", name="daily")
+    webhooks.create_webhook(WebhookRequest(name="shop", namespace="tests", mapping={"type": "t"}), actor=ROOT)
     return start("sleeper").id
 
 
@@ -115,7 +123,13 @@ def test_every_route_of_the_api_stands_in_the_table(api: Caller) -> None:
 
 
 def _pattern(path: str) -> str:
-    known = {"tests": "{namespace}", "echo": "{name}", "1.0.0": "{version}", "{id}": "{instance_id}"}
+    known = {
+        "tests": "{namespace}",
+        "echo": "{name}",
+        "1.0.0": "{version}",
+        "{id}": "{instance_id}",
+        "shop": "{webhook_name}",
+    }
     parts = [known.get(part, part) for part in path.split("/")]
     numbered = {
         place: f"{{{parts[place - 1].removesuffix('s')}_id}}" for place, part in enumerate(parts) if part == "1"

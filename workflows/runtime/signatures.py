@@ -148,7 +148,7 @@ def verify(
     signed = _signed(scheme, body, timestamp, message_id)
     wanted = [hmac.digest(key, signed, scheme.algorithm) for key in keys]
     # Each is compared with each, so that how long it takes says nothing.
-    if not any([hmac.compare_digest(one, other) for one in given for other in wanted]):
+    if not sum(hmac.compare_digest(one, other) for one in given for other in wanted):
         raise SignatureError(f"the signature in {scheme.header} does not match the body")
 
 
