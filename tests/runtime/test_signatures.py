@@ -72,7 +72,7 @@ def test_what_is_signed_is_let_in_and_a_changed_byte_is_not(name: str) -> None:
 
     check(scheme, secret, headers, body, at)
 
-    for other_secret, other_body in ((f"{secret}A===", body), (secret, body[:-1] + b"!")):
+    for other_secret, other_body in ((f"{secret}A===", body), (secret, body + b"!")):
         with pytest.raises((SignatureError, ValueError)):
             check(scheme, other_secret, headers, other_body, at)
 
