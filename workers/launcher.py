@@ -133,15 +133,16 @@ def _threads(process: Process, roles: Sequence[str]) -> list[Any]:
     threads: list[Any] = [Heartbeat(process.presence, process.records, process.clock, lease, claims.renew)]
     if settings.LEMLINE.jvm.memory.max is not None:
         threads.append(MemoryGuard(settings.LEMLINE.jvm.memory.max))
-    if "events" in roles and settings.LEMLINE.event_processor.enabled:
-        threads.append(_event_processor(process))
+    if "events" in roles:
+        threads.append(Bridges(process, settings.LEMLINE.events.bridges))
+        if settings.LEMLINE.event_processor.enabled:
+            threads.append(_event_processor(process))
     if "maintenance" in roles:
         threads.append(Timekeeper(process.records, process.clock, process.stepper))
         threads.append(ScheduleKeeper(process))
         threads.append(Courier(process, lease))
         threads.append(Retention(process.clock))
         threads.append(ScalingWatch(process))
-        threads.append(Bridges(process, settings.LEMLINE.events.bridges))
         limit = settings.LEMLINE.execution.max_recoveries
         threads.append(
             Sweeper(process.records, process.clock, workers, process.children, process.stepper.submit, lease, limit)

@@ -67,7 +67,7 @@ class Events:
     bridges: tuple[str, ...] = ()
     """Where else events come from: `redis://host:6379/0?stream=orders`, `amqp://user:password@host:5672/vhost?queue=orders`,
     `nats://host:4222?subject=orders.>`, `mqtt://host:1883?topic=orders/%23`, `kafka://host:9092?topic=orders`. Workers
-    with the role `maintenance` take from them, one process at a time from each. See docs/event-sources.md."""
+    with the role `events` take from them, one process at a time from each. See docs/event-sources.md."""
     sinks: Sinks = field(default_factory=Sinks)
 
 
