@@ -57,6 +57,10 @@ class Bridge:
         """Begin."""
         self._thread.start()
 
+    def tell_to_stop(self) -> None:
+        """Have it take nothing more."""
+        self._stopped.set()
+
     def stop(self) -> None:
         """End after what is in hand; another process may go on at once."""
         self._stopped.set()

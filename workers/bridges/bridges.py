@@ -37,4 +37,6 @@ class Bridges:
     def stop(self) -> None:
         """Finish what is in hand."""
         for bridge in self._bridges:
+            bridge.tell_to_stop()
+        for bridge in self._bridges:
             bridge.stop()
