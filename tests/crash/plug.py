@@ -26,7 +26,10 @@ from workers.desk import Desk
 from workers.dispatcher import CeleryWorkers
 from workers.errand import Errand
 from workflows.runtime.cluster import Hold
+from workflows.runtime.event_processor import EventProcessor
 from workflows.runtime.firing import Firing
+from workflows.runtime.look_backs import LookBacks
+from workflows.runtime.offering import Offering
 from workflows.runtime.ports import Delivery
 from workflows.runtime.postgres import PostgresRecords
 from workflows.runtime.sqlite import SqliteRecords
@@ -172,6 +175,10 @@ for records in (PostgresRecords, SqliteRecords):
     # Within the transaction that fires: the instances are written, and what says so is not.
     after(records, "write", "born", _of_changes)
 before(Firing, "follow", "fired", lambda *_: [])
+before(EventProcessor, "_work", "held", lambda *_: [])
+after(Offering, "offer", "offered", lambda *_: [])
+after(EventProcessor, "_work", "written", lambda *_: [])
+after(LookBacks, "_offer_kept", "behind", lambda *_: [])
 before(Desk, "go_on", "kept", lambda _, delivery: [delivery.instance_id])
 before(CeleryWorkers, "dispatch", "ringing", _of_deliveries)
 after(CeleryWorkers, "dispatch", "published", _of_deliveries)

@@ -189,11 +189,9 @@ def finish(batch: Batch, audience: Audience, gone: Sequence[str]) -> None:
         done = ", ".join(["(%s, %s)"] * len(batch.pending))
         sql = f"DELETE FROM workflows_pendingevent WHERE (lane, event) IN (VALUES {done})"
         cursor.execute(sql, [value for row in batch.pending for value in row])
-        if gone:
-            cursor.execute(
-                f"DELETE FROM workflows_subscription WHERE instance IN ({marks(gone)})",
-                [spelled(UUID(instance)) for instance in gone],
-            )
+        if some := gone[:BATCH]:
+            sql = f"DELETE FROM workflows_subscription WHERE instance IN ({marks(some)})"
+            cursor.execute(sql, [spelled(UUID(instance)) for instance in some])
 
 
 def write_keys(keys: Sequence[tuple[UUID, Arrival]]) -> None:
