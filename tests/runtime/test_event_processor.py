@@ -107,8 +107,7 @@ def test_consumers_share_the_events(
     postgresql_only: None,
 ) -> None:
     """Of two consumers each takes some, and each event is taken once."""
-    second = EventProcessor(other.process, 0)
-    Schedules(second).heard = schedules.heard
+    second = EventProcessor(other.process, 0, schedules.hear)
     if strategy == "PARTITIONED":
         orders = shared(processor._process, other.process)
         processor._order, second._order = orders

@@ -11,7 +11,6 @@ from tests.runtimes import (
     Beside,
     Gate,
     Runtime,
-    checkpoint_of,
     define,
     lost,
     output_of,
@@ -20,11 +19,12 @@ from tests.runtimes import (
 )
 from workflows import models
 from workflows.engine import facts
-from workflows.runtime import event_processor, events
+from workflows.runtime import event_processor, events, look_backs
 from workflows.runtime import process as processes
 from workflows.runtime.event_processor import EventProcessor
 from workflows.runtime.event_rows import lane_of
 from workflows.runtime.records import UnreachableError
+from workflows.runtime.retention import configured, removals
 
 ALL = "do: [{hear: {listen: {to: {any: [{with: {type: t}}], until: '. | length >= 3'}, read: envelope}}}]"
 """Takes three, of whatever comes."""
@@ -41,7 +41,7 @@ class Offers:
 
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
-        self.processor = EventProcessor(runtime.process, 0)
+        self.processor = EventProcessor(runtime.process, 0, lambda *_: None)
         runtime.stepper.start()
 
     def all(self) -> None:
@@ -78,9 +78,9 @@ def receive(*given: dict[str, Any]) -> None:
     events.receive(given, namespace="default", by="ada")
 
 
-def begin(offers: Offers, input: Any = None) -> str:
+def begin(offers: Offers, input: Any = None, name: str = "played") -> str:
     """Begin an instance in a process whose stepper runs."""
-    birth = offers.runtime.birth("played", input)
+    birth = offers.runtime.birth(name, input)
     done = Gate()
     offers.runtime.stepper.begin(birth, lambda _: done.open())
     assert done._opened.wait(20)
@@ -129,6 +129,25 @@ def test_what_came_before_the_first_listener_of_its_sort_is_found_too(offering: 
     offering.all()
 
     assert heard(instance) == ["1", "3", "5"]
+
+
+def test_a_long_look_back_is_written_down_in_between(offering: Offers, monkeypatch: pytest.MonkeyPatch) -> None:
+    define(ORDER)
+    begin(offering, {"order": 9})
+    receive(*(event(number, order=1 if number in (0, 7, 9) else 2) for number in range(10)))
+    offering.all()
+    monkeypatch.setattr(look_backs, "PAGE", 2)
+    monkeypatch.setattr(look_backs, "PAGES", 2)
+    define(ORDER.replace("3'", "7'"), name="longer")
+
+    first, second = begin(offering, {"order": 1}), begin(offering, {"order": 2}, name="longer")
+    assert offering.processor.look()
+    assert models.LookBack.objects.filter(after__gt=0).count() == 2
+    offering.all()
+
+    assert heard(first) == ["0", "7", "9"]
+    assert heard(second) == ["1", "2", "3", "4", "5", "6", "8"]
+    assert not models.LookBack.objects.exists()
 
 
 def test_a_listener_without_correlation_hears_nothing_from_before(offering: Offers) -> None:
@@ -343,7 +362,10 @@ def test_what_was_kept_for_long_enough_is_offered_to_nobody_and_its_keys_go(offe
 
     instance = begin(offering, {"order": 1})
     offering.all()
+    receive(event(2), event(3), event(4))
+    offering.all()
 
-    state = state_of(instance)
-    assert checkpoint_of(instance) is not None
-    assert all(frame.memo is None for frame in state.frames.values())
+    assert heard(instance) == ["2", "3", "4"]
+    kept = models.EventKey.objects.count()
+    assert sum((each.keys for each in removals(configured(), offering.runtime.now)), 0) == 1
+    assert models.EventKey.objects.count() == kept - 1

@@ -114,6 +114,8 @@ class LookBack(models.Model):
 
     instance = models.UUIDField()
     wait = models.CharField(max_length=32)
+    after = models.BigIntegerField(db_default=0, default=0)
+    """The last event that it has been offered of those that came before."""
 
     class Meta:
         """Asked for with every subscription that an event is found to concern."""

@@ -29,6 +29,9 @@ log = logging.getLogger("lemline.events")
 TOGETHER = 200
 """Listeners of one transaction at most."""
 
+PAGES = 10
+"""Pages of one transaction at most."""
+
 PAGE = 500
 """Events read at once."""
 
@@ -60,9 +63,13 @@ class LookBacks:
             self._lanes.hold_pending()
             listeners = self._listeners(rows)
             self._index({row.interest for row in listeners if row.since is None})
-            self._offer_kept(listeners)
-            self._offer_recent([row for row in listeners if row.since is not None])
-            models.LookBack.objects.filter(pk__in=[row.pk for row in rows]).delete()
+            claimed = models.LookBack.objects.filter(pk__in=[row.pk for row in rows])
+            left_at = self._offer_kept(listeners)
+            if left_at is None:
+                self._offer_recent([row for row in listeners if row.since is not None])
+                claimed.delete()
+            else:
+                claimed.filter(after__lt=left_at).update(after=left_at)
         return len(rows)
 
     def _claim(self, only: Sequence[Wait]) -> list[models.LookBack]:
@@ -94,12 +101,16 @@ class LookBacks:
             row.indexed = True
             row.save(update_fields=("indexed",))
 
-    def _offer_kept(self, listeners: Iterable[models.Subscription]) -> None:
-        """Offer what is kept to those who want that, page by page: what they have taken may change what they want."""
+    def _offer_kept(self, listeners: Iterable[models.Subscription]) -> int | None:
+        """Offer what is kept to those who want that, page by page: what they have taken may change what they want.
+
+        Returns the event after which it stopped, None when nothing is left. It stops in between to have written how far
+        it came: if it were cut off, only so much is offered again.
+        """
         waits = {(row.instance, row.wait) for row in listeners if row.since is None}
         instances = [spelled(instance) for instance, _ in waits if instance is not None]
         after = (0, 0)
-        while instances:
+        for _ in range(PAGES if instances else 0):
             with connection.cursor() as cursor:
                 cursor.execute(_KEPT.format(instances=marks(instances)), [*instances, self._clock.now(), *after, PAGE])
                 found = cursor.fetchall()
@@ -110,8 +121,10 @@ class LookBacks:
                     heard[str(as_uuid(instance)), wait].append(arrival)
             self._offering.offer(heard)
             if len(found) < PAGE:
-                return
+                return None
             after = found[-1][:2]
+        # Others may have to hear of the last one.
+        return after[0] - 1 if instances else None
 
     def _offer_recent(self, listeners: Sequence[models.Subscription]) -> None:
         """Offer what was accepted between the beginning of a listener and the commit that made it known."""
@@ -136,7 +149,9 @@ class LookBacks:
 
 _KEPT = (
     "SELECT k.event, s.id, s.instance, s.wait, e.scope, e.received_at, e.event FROM workflows_subscription s"
-    " JOIN workflows_eventkey k ON k.match = s.match JOIN workflows_receivedevent e ON e.id = k.event"
+    " JOIN workflows_lookback b ON b.instance = s.instance AND b.wait = s.wait"
+    " JOIN workflows_eventkey k ON k.match = s.match AND k.event > b.after"
+    " JOIN workflows_receivedevent e ON e.id = k.event"
     " WHERE s.instance IN ({instances}) AND s.since IS NULL AND k.expires_at > %s AND (k.event, s.id) > (%s, %s)"
     " ORDER BY k.event, s.id LIMIT %s"
 )
