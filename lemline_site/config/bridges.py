@@ -29,6 +29,7 @@ SORTS: Mapping[str, Sort] = {
 }
 """By scheme; with an `s` at its end the connection is encrypted (NATS: `tls`)."""
 
+_ENCRYPTED_PORTS = {"amqp": 5671, "mqtt": 8883}
 _ENCRYPTED = {"rediss": "redis", "amqps": "amqp", "tls": "nats", "mqtts": "mqtt", "kafkas": "kafka"}
 
 
@@ -90,7 +91,7 @@ def address_of(text: str) -> Address:
         scheme=scheme,
         is_encrypted=split.scheme in _ENCRYPTED,
         host=split.hostname,
-        port=_port(split, what) or SORTS[scheme].port,
+        port=_port(split, what) or (split.scheme in _ENCRYPTED and _ENCRYPTED_PORTS.get(scheme)) or SORTS[scheme].port,
         user=unquote(split.username or ""),
         password=unquote(split.password or ""),
         path=path,

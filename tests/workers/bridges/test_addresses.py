@@ -15,7 +15,7 @@ from workflows.runtime.errors import InvalidRequestError
 def test_a_url_says_all_there_is_to_know() -> None:
     address = address_of("amqps://me:p%40ss@mq.example.com/%2Fshop?queue=orders&exchange=events&namespace=shop")
 
-    assert (address.scheme, address.is_encrypted, address.host, address.port) == ("amqp", True, "mq.example.com", 5672)
+    assert (address.scheme, address.is_encrypted, address.host, address.port) == ("amqp", True, "mq.example.com", 5671)
     assert (address.user, address.password, address.path) == ("me", "p@ss", "/shop")
     assert dict(address.parameters)["routing-key"] == "#"
     assert (address["queue"], address["exchange"]) == ("orders", "events")
