@@ -1,6 +1,6 @@
 """Actions of the admin pages: a page that asks for the reason, then one operation for each row that was chosen."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from django.contrib import messages
@@ -19,12 +19,26 @@ Steer = Callable[..., object]
 
 
 def steer_rows(
-    page: ReadOnlyAdmin, request: HttpRequest, queryset: QuerySet[Any], verb: str, run: Steer
+    page: ReadOnlyAdmin,
+    request: HttpRequest,
+    queryset: QuerySet[Any],
+    verb: str,
+    run: Steer,
+    asked: Mapping[str, str] = {},
 ) -> HttpResponse | None:
-    """Ask for a reason on a page of its own, then apply the verb to each row that was chosen."""
+    """Ask for a reason on a page of its own, then apply the verb to each row that was chosen.
+
+    Args:
+        page: Whose action it is.
+        request: What was sent.
+        queryset: The rows.
+        verb: The operation's name.
+        run: The operation.
+        asked: Names of times that the page asks for besides, and how it calls them.
+    """
     chosen = list(queryset.values_list("pk", flat=True)[:MOST_AT_ONCE])
     if "reason" not in request.POST:
-        return _ask(page, request, verb, chosen)
+        return _ask(page, request, verb, chosen, asked)
     done, refused = 0, []
     for key in chosen:
         try:
@@ -39,13 +53,16 @@ def steer_rows(
     return None
 
 
-def _ask(page: ReadOnlyAdmin, request: HttpRequest, verb: str, chosen: Sequence[object]) -> HttpResponse:
+def _ask(
+    page: ReadOnlyAdmin, request: HttpRequest, verb: str, chosen: Sequence[object], asked: Mapping[str, str]
+) -> HttpResponse:
     nouns = page.opts.verbose_name if len(chosen) == 1 else page.opts.verbose_name_plural
     context = {
         **page.admin_site.each_context(request),
         "title": f"{verb.capitalize()} {len(chosen)} {nouns}",
         "verb": verb,
         "chosen": chosen,
+        "asked": list(asked.items()),
         "opts": page.opts,
         "checkbox": ACTION_CHECKBOX_NAME,
     }

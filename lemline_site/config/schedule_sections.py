@@ -24,6 +24,9 @@ class Schedules:
     retention: timedelta = timedelta(days=30)
     """How long is remembered what was started for which time. A backfill of a window in it starts nothing twice."""
 
+    gathering_retention: timedelta = timedelta(days=30)
+    """How long events that were gathered for a start wait for those that are missing, since the last of them came."""
+
     backfill_limit: int = 1000
     """Starts of one backfill at most."""
 

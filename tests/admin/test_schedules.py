@@ -46,6 +46,17 @@ def test_verbs_ask_for_the_reason_and_are_recorded(browser: Client) -> None:
     assert models.Fire.objects.get().sort == "trigger"
 
 
+def test_a_past_window_is_backfilled(browser: Client) -> None:
+    row = hourly()
+    models.Schedule.objects.update(anchor_at="2026-01-01T00:00:00Z")
+    window = {"from": "2026-01-01T01:00", "to": "2026-01-01T04:00:00"}
+    assert 'name="from"' in act(browser, "backfill", row).content.decode()
+
+    assert told(act(browser, "backfill", row, reason="lost", **window))[-1] == "backfill: 1 done."
+    assert models.Fire.objects.filter(sort="backfill").count() == 3
+    assert "is no time" in told(act(browser, "backfill", row, reason="x", **{"from": "noon", "to": "x"}))[-1]
+
+
 def test_who_may_only_look_is_offered_no_verbs(sqlite: str) -> None:
     row = hourly()
 

@@ -19,7 +19,7 @@ def test_cleanup_counts_what_would_go(lemline: Lemline, stored: str):
 
     done = lemline("admin", "cleanup", "--dry-run", "--format", "json")
 
-    nothing = dict.fromkeys(("instances", "history", "events", "rejected", "keys", "fires", "heard"), 0)
+    nothing = dict.fromkeys(("instances", "history", "events", "rejected", "keys", "fires", "heard", "gatherings"), 0)
     assert done.json == {**nothing, "audit": 1}
     assert models.AuditEntry.objects.get().subject == "old"
 

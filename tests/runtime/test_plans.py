@@ -185,7 +185,11 @@ def test_an_admin_page_reads_a_page(runtime: Runtime) -> None:
 
 def test_a_batch_of_what_is_removed_reads_the_batch(runtime: Runtime) -> None:
     ages = retention.Ages(
-        instances=timedelta(days=20), events=timedelta(days=13), fires=timedelta(days=30), audit=timedelta(days=138)
+        instances=timedelta(days=20),
+        events=timedelta(days=13),
+        fires=timedelta(days=30),
+        gatherings=timedelta(days=30),
+        audit=timedelta(days=138),
     )
     batches = retention.removals(ages, timezone.now())
 

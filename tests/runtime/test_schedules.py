@@ -386,10 +386,11 @@ def test_what_was_started_is_forgotten_after_its_time(runtime: Runtime) -> None:
     fire(runtime, NOON + MINUTE)
     fire(runtime, NOON + 2 * MINUTE)
     models.HeardEvent.objects.create(schedule=row, event="x", at=NOON)
+    models.Gathering.objects.create(schedule=row, state=b"", created_at=NOON, changed_at=NOON)
     ages = retention.configured()
 
     kept = sum(retention.counts(ages, NOON + MINUTE + ages.fires), Removed())
     gone = retention.remove(retention.removals(ages, NOON + MINUTE * 1.5 + ages.fires), lambda _: False)
 
-    assert (kept.fires, gone.fires, gone.heard) == (0, 1, 1)
+    assert (kept.fires, gone.fires, gone.heard, gone.gatherings) == (0, 1, 1, 1)
     assert fired() == minutes(2)

@@ -1,5 +1,6 @@
 """Schedules and what they started; and django-celery-beat's mirror of them, in which nothing can be set."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 from django.contrib import admin
@@ -14,6 +15,8 @@ from django_celery_beat.models import PeriodicTask
 from workflows import models
 from workflows.readonly import ReadOnlyAdmin, identity, moment
 from workflows.runtime import schedules
+from workflows.runtime.audit import Actor
+from workflows.runtime.errors import InvalidRequestError
 from workflows.runtime.schedules import LAST_FIRES
 from workflows.steering import steer_rows
 
@@ -23,7 +26,7 @@ MIRRORED = "lemline.look"
 
 @admin.register(models.Schedule)
 class ScheduleAdmin(ReadOnlyAdmin):
-    """Schedules, with their next and last starts; and three verbs."""
+    """Schedules, with their next and last starts; and four verbs."""
 
     namespace_path = "namespace"
     list_display = ("workflow_line", "kind", "text", "time_zone", "status", "next_start", "last_start", "fires")
@@ -31,7 +34,7 @@ class ScheduleAdmin(ReadOnlyAdmin):
     search_fields = ("=namespace", "workflow")
     search_help_text = "Namespace or workflow"
     ordering = ("namespace", "workflow")
-    actions = ("pause", "resume", "trigger")
+    actions = ("pause", "resume", "trigger", "backfill")
     fields = (
         "workflow_line", "kind", "text", "time_zone", "catch_up", "status", "next_start", "awaited", "last_start",
         "fires", "missed_at", "last_instances", "created_at",
@@ -58,6 +61,15 @@ class ScheduleAdmin(ReadOnlyAdmin):
         """Start an instance of each."""
         return steer_rows(self, request, queryset, "trigger", schedules.trigger)
 
+    @admin.action(description="Backfill a past window", permissions=["steer"])
+    def backfill(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
+        """Start what each should have started in a window, and did not."""
+
+        def run(key: int, *, actor: Actor, reason: str) -> None:
+            schedules.backfill(key, _moment(request, "from"), _moment(request, "to"), actor=actor, reason=reason)
+
+        return steer_rows(self, request, queryset, "backfill", run, {"from": "From (UTC)", "to": "To (UTC)"})
+
     @admin.display(description="workflow", ordering="workflow")
     def workflow_line(self, row: models.Schedule) -> str:
         """Whose it is."""
@@ -83,6 +95,14 @@ class ScheduleAdmin(ReadOnlyAdmin):
         """The ways to them."""
         fires = schedules.last_fires(row, LAST_FIRES)
         return format_html("<br>".join(["{}"] * len(fires)), *map(_line, fires)) if fires else format_html("-")
+
+
+def _moment(request: HttpRequest, name: str) -> datetime:
+    text = request.POST.get(name, "")
+    try:
+        return datetime.fromisoformat(text).replace(tzinfo=UTC)
+    except ValueError as error:
+        raise InvalidRequestError(f"{name}: {text!r} is no time; write e.g. 2026-11-26T09:00") from error
 
 
 def _line(fire: models.Fire) -> SafeString:

@@ -121,7 +121,10 @@ class Gathering(models.Model):
     class Meta:
         """Open ones are found by schedule and key."""
 
-        indexes = (models.Index(fields=("schedule", "key", "id"), name="gathering_open"),)
+        indexes = (
+            models.Index(fields=("schedule", "key", "id"), name="gathering_open"),
+            models.Index(fields=("changed_at",), name="gathering_changed"),
+        )
 
     def __str__(self) -> str:
         return f"gathering {self.pk} of schedule {self.schedule_id}"

@@ -54,6 +54,9 @@ class Removed:
 
     fires: int = 0
     heard: int = 0
+    gatherings: int = 0
+    """Events that were gathered for starts that never came."""
+
     audit: int = 0
 
     def __add__(self, other: "Removed") -> "Removed":
@@ -82,6 +85,9 @@ class Ages:
     fires: timedelta
     """What schedules started, and for which due time."""
 
+    gatherings: timedelta
+    """Since an event was added."""
+
     audit: timedelta
 
 
@@ -92,6 +98,7 @@ def configured() -> Ages:
         instances=config.workflow.cleanup_after,
         events=config.events.retention,
         fires=config.schedules.retention,
+        gatherings=config.schedules.gathering_retention,
         audit=config.audit.retention,
     )
 
@@ -182,6 +189,8 @@ def removals(ages: Ages, now: datetime) -> Iterator[Removed]:
         yield Removed(fires=fires)
     while heard := _remove_rows(_old_heard(ages, now), "at"):
         yield Removed(heard=heard)
+    while gatherings := _remove_gatherings(_old_gatherings(ages, now)):
+        yield Removed(gatherings=gatherings)
     while entries := _remove_rows(_old_entries(ages, now), "at"):
         yield Removed(audit=entries)
 
@@ -199,6 +208,7 @@ def counts(ages: Ages, now: datetime) -> Iterator[Removed]:
         keys=models.EventKey.objects.filter(expires_at__lt=now).count(),
         fires=_old_fires(ages, now).count(),
         heard=_old_heard(ages, now).count(),
+        gatherings=_old_gatherings(ages, now).count(),
         audit=_old_entries(ages, now).count(),
     )
 
@@ -227,6 +237,21 @@ def _old_fires(ages: Ages, now: datetime) -> QuerySet[models.Fire]:
 def _old_heard(ages: Ages, now: datetime) -> QuerySet[models.HeardEvent]:
     """Whose event has gone as well, so that nobody offers it again."""
     return models.HeardEvent.objects.filter(at__lt=now - 2 * ages.events)
+
+
+def _old_gatherings(ages: Ages, now: datetime) -> QuerySet[models.Gathering]:
+    return models.Gathering.objects.filter(changed_at__lt=now - ages.gatherings)
+
+
+def _remove_gatherings(old: QuerySet[models.Gathering]) -> int:
+    """Those of schedules that nobody has in hand, under the lock of these: whoever gathers must not lose what he adds
+    to.
+    """
+    with transaction.atomic():
+        found = set(old.order_by("changed_at").values_list("schedule", flat=True)[:ROWS])
+        free = models.Schedule.objects.filter(pk__in=found).order_by("pk").select_for_update(skip_locked=True)
+        ids = list(old.filter(schedule__in=list(free)).order_by("changed_at").values_list("pk", flat=True)[:ROWS])
+        return old.filter(pk__in=ids).delete()[0] if ids else 0
 
 
 def _old_entries(ages: Ages, now: datetime) -> QuerySet[models.AuditEntry]:
