@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("workflows", "0015_webhooks"),
+        ("workflows", "0016_look_backs"),
     ]
 
     operations = [
