@@ -36,4 +36,4 @@ def test_a_recorded_history_gives_the_same_state_after_each_fact(path):
 
 
 def test_there_are_histories():
-    assert len(HISTORIES) >= 4
+    assert len(HISTORIES) >= 5

@@ -68,6 +68,26 @@ do:
   - child: {run: {workflow: {namespace: histories, name: child, version: 1.0.0}}}
   - both: {fork: {compete: true, branches: [{a: {call: work}}, {b: {call: work}}]}}
 """
+EVENTS = """
+document: {dsl: 1.0.3, namespace: histories, name: events, version: 1.0.0}
+do:
+  - ordered:
+      listen:
+        to:
+          all:
+            - {with: {type: order.placed}, correlate: {order: {from: .data.order}}}
+            - {with: {type: order.paid, data: '${ .amount >= 7 }'}, correlate: {order: {from: .data.order}}}
+      export: {as: '{order: .[0].order}'}
+      timeout: {after: {minutes: 1}}
+  - gathered:
+      listen:
+        read: envelope
+        to:
+          any: [{with: {type: 'part[.].*'}, correlate: {order: {from: .orderid, expect: '${ $context.order }'}}}]
+          until: {one: {with: {type: order.complete}}}
+      foreach: {item: part, do: [{pack: {call: pack, with: {part: '${ $part.data }'}}}], output: {as: '[$index, .]'}}
+  - tell: {emit: {event: {with: {source: /histories, type: order.packed, data: '${ . }'}}}}
+"""
 
 
 def order() -> Instance:
@@ -119,7 +139,24 @@ def parts() -> Instance:
     return played
 
 
-SCENARIOS: tuple[Callable[[], Instance], ...] = (order, loops, times, parts)
+def events() -> Instance:
+    """A correlation by the first value, doubles, what comes while suspended and in the middle of `foreach`."""
+    played = Instance(EVENTS).start()
+    played.hear("order.paid", {"order": 1, "amount": 7})
+    played.hear("order.placed", {"order": 2})
+    played.suspend()
+    played.hear("order.placed", {"order": 1})
+    played.resume()
+    for part in ("part.a", "part.b"):
+        played.hear(part, part, orderid=1)
+        played.offer(played.events[-1])
+    played.succeed("pack", "packed a")
+    played.hear("order.complete")
+    played.succeed("pack", "packed b")
+    return played
+
+
+SCENARIOS: tuple[Callable[[], Instance], ...] = (order, loops, times, parts, events)
 
 
 def recorded(played: Instance, text: str) -> bytes:

@@ -1,9 +1,10 @@
 """Readers of CloudEvents and of which of them are wanted."""
 
+import re
 from collections.abc import Callable
 
 from workflows.dsl import resources, shapes
-from workflows.dsl.expression import Expression, Template
+from workflows.dsl.expression import Expression, Template, expressions_in
 from workflows.dsl.jsontext import Json
 from workflows.dsl.model import Correlation, EventFilter, EventStrategy, SubscriptionIterator, TaskList
 from workflows.dsl.position import below
@@ -11,6 +12,11 @@ from workflows.dsl.shapes import Context
 
 _MODES = ("one", "any", "all")
 _URIS = ("source", "dataschema")
+_NAME = re.compile(r"[a-z0-9]+")
+_INDEXED = ("id", "source", "type")
+LONGEST_BYTES = 1000
+"""Of an `id`, a `source` and a `type`, in UTF-8: what an index takes."""
+
 _TEXTS = ("id", "type", "subject", "datacontenttype", "time", *_URIS)
 
 
@@ -20,15 +26,30 @@ def event(context: Context, value: Json, pointer: str) -> Template:
     place = below(pointer, "with")
     inner = shapes.members(context, outer.get("with", {}), place, "a CloudEvent", None, ("source", "type"))
     _check_attributes(context, inner, place)
+    if "data" in inner and "data_base64" in inner:
+        context.issues.error(place, "a CloudEvent has data or data_base64, not both")
+    if inner.get("specversion", "1.0") != "1.0":
+        context.issues.error(below(place, "specversion"), "CloudEvents of version 1.0 are made here", "leave it out")
     return shapes.template(context, inner, place)
 
 
 def _check_attributes(context: Context, inner: dict[str, Json], pointer: str) -> None:
+    for key in inner:
+        if not _NAME.fullmatch(key) and key != "data_base64":
+            message = f"{key!r} is no attribute of a CloudEvent: their names have lower case letters and digits only"
+            context.issues.error(below(pointer, key), message, f"write {hint}" if (hint := _plain(key)) else "")
+    for key in _INDEXED:
+        if isinstance(inner.get(key), str) and len(inner[key].encode()) > LONGEST_BYTES:
+            context.issues.error(below(pointer, key), f"a CloudEvent's {key} has {LONGEST_BYTES} bytes at most")
     for key in _TEXTS:
         if key in inner:
             source = shapes.text(context, inner[key], below(pointer, key), key)
             if key in _URIS and not resources.is_uri(source):
                 context.issues.strictly(below(pointer, key), f"{key} is an absolute URI or an expression")
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
 def strategy(context: Context, value: Json, pointer: str) -> EventStrategy:
@@ -49,6 +70,8 @@ def _filters(context: Context, mode: str, value: Json, pointer: str) -> tuple[Ev
     if mode == "one":
         return (_filter(context, value, place),)
     found = shapes.items(context, value, place, mode)
+    if mode == "all" and value == []:
+        context.issues.error(place, "all names at least one event", "any: [] takes the first that comes")
     return tuple(_filter(context, item, below(place, index)) for index, item in enumerate(found))
 
 
@@ -74,8 +97,11 @@ def _filter(context: Context, value: Json, pointer: str) -> EventFilter:
         context.issues.error(place, "an event filter names at least one attribute")
     _check_attributes(context, wanted, place)
     keys = shapes.members(context, inner.get("correlate", {}), below(pointer, "correlate"), "correlate")
+    with_ = {key: shapes.template(context, member, below(place, key)) for key, member in wanted.items()}
+    for key, template in with_.items():
+        context.filters.extend((below(place, key), each) for each in expressions_in(template))
     return EventFilter(
-        with_={key: shapes.template(context, member, below(place, key)) for key, member in wanted.items()},
+        with_=with_,
         correlate={
             key: _correlation(context, member, below(below(pointer, "correlate"), key)) for key, member in keys.items()
         },
@@ -85,10 +111,13 @@ def _filter(context: Context, value: Json, pointer: str) -> EventFilter:
 def _correlation(context: Context, value: Json, pointer: str) -> Correlation:
     inner = shapes.members(context, value, pointer, "a correlation", ("from", "expect"), ("from",))
     expect = inner.get("expect")
-    return Correlation(
-        from_=shapes.expression(context, inner.get("from", "."), below(pointer, "from"), "from"),
-        expect=None if expect is None else shapes.template(context, expect, below(pointer, "expect")),
-    )
+    from_ = shapes.expression(context, inner.get("from", "."), below(pointer, "from"), "from")
+    context.filters.append((below(pointer, "from"), from_))
+    if expect is None:
+        return Correlation(from_=from_)
+    expected = shapes.template(context, expect, below(pointer, "expect"))
+    context.filters.extend((below(pointer, "expect"), each) for each in expressions_in(expected))
+    return Correlation(from_=from_, expect=expected)
 
 
 ReadTasks = Callable[[Context, Json, str], TaskList]
@@ -98,6 +127,8 @@ def iterator(context: Context, value: Json, pointer: str, tasks: ReadTasks) -> S
     """Return what is done with each event."""
     known = ("item", "at", "do", "output", "export")
     inner = shapes.members(context, value, pointer, "foreach", known)
+    if inner.get("item", "item") == inner.get("at", "index"):
+        context.issues.error(pointer, "item and at have the same name, so one would hide the other")
     return SubscriptionIterator(
         item=shapes.text(context, inner.get("item", "item"), below(pointer, "item"), "item"),
         at=shapes.text(context, inner.get("at", "index"), below(pointer, "at"), "at"),

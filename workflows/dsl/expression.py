@@ -195,6 +195,23 @@ def check(expression: Expression) -> None:
         raise error
 
 
+def expressions_in(template: Template) -> Iterator[Expression]:
+    """Yield the programs of a template."""
+    match template:
+        case Expression():
+            yield template
+        case Interpolation(parts=parts) | UriTemplate(parts=parts):
+            yield from (part for part in parts if isinstance(part, Expression))
+        case ObjectTemplate(members=members):
+            for _, member in members:
+                yield from expressions_in(member)
+        case ArrayTemplate(items=items):
+            for item in items:
+                yield from expressions_in(item)
+        case _:
+            return
+
+
 def variables(expression: Expression) -> frozenset[str]:
     """Return the names of the variables that a program reads, without `$`."""
     return frozenset(free_variables(expression.text))

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
-from workflows.dsl import resources, rules, schedules, shapes
+from workflows.dsl import filter_variables, resources, rules, schedules, shapes
 from workflows.dsl.expression import mistakes
 from workflows.dsl.issues import DefinitionError, Issues, did_you_mean
 from workflows.dsl.jsontext import Json
@@ -69,6 +69,7 @@ def parse(
     definition = document.read(text)
     rules.check(definition, issues, functions)
     document.check_programs()
+    document.check_filters(definition)
     if issues.errors:
         raise DefinitionError(issues.errors)
     return replace(definition, warnings=tuple(issues.warnings))
@@ -126,6 +127,10 @@ class _Document:
             self._issues.error("/evaluate/mode", message, "mark expressions by ${ } and leave out the mode")
         for pointer, error in mistakes(self._context.programs):
             self._issues.error(pointer, error.message, error.hint)
+
+    def check_filters(self, definition: Definition) -> None:
+        """Note variables in event filters that nobody binds."""
+        filter_variables.check(self._context, definition)
 
     def _document(self) -> Document:
         context, pointer = self._context, "/document"

@@ -54,6 +54,9 @@ class Context:
     programs: list[tuple[str, Expression]] = field(default_factory=list)
     """Pointers and the expressions there, to be compiled when all is read."""
 
+    filters: list[tuple[str, Expression]] = field(default_factory=list)
+    """Those of event filters, whose variables are looked over when all is read (`dsl/filter_variables.py`)."""
+
     tried: dict[str, bool] = field(default_factory=dict)
     """Loose mode: texts that may be expressions, and whether they are."""
 

@@ -9,10 +9,8 @@ import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 
+from workflows.dsl.events import LONGEST_BYTES
 from workflows.dsl.jsontext import Json, encode
-
-LONGEST_BYTES = 1000
-"""Of `id`, `source` and `type`, in UTF-8: what an index takes."""
 
 _INDEXED = ("id", "source", "type")
 _DATA = ("data", "data_base64")

@@ -163,8 +163,6 @@ class Driver(Draft):
         if not node.enters_plainly:
             if data_flow.is_skipped(scope):
                 return self._skipped(id, scope)
-            if node.kind == "listen":
-                self.marks.append(Mark(len(self.records), "correlating", scope.frame))
             self._prepare(scope)
             wrapped = extending.before(scope, 0)
             if wrapped is not None:
@@ -210,8 +208,6 @@ class Driver(Draft):
         node = self.plan.nodes[frame.position]
         raw_output = output = move.done.output
         if not node.ends_plainly:
-            if node.kind == "listen":
-                self.marks.append(Mark(len(self.records), "correlated", frame))
             scope = self.scope(id)
             output = data_flow.transformed_output(scope, raw_output)
             if node.task.export is not None:
@@ -222,6 +218,7 @@ class Driver(Draft):
         return self._go_on(frame, node, output, move.done.then or node.task.then)
 
     def _subscribing(self, id: int, move: Subscribing) -> Turn | None:
+        self.marks.append(Mark(len(self.records), "correlating", self.state.frames[id]))
         self.subscribe(id, move.memo)
         return id, _GO_ON
 
@@ -246,6 +243,8 @@ class Driver(Draft):
 
     def _satisfied(self, id: int, move: Satisfied) -> Turn | None:
         self.note_taken(id, move.memo)
+        keys = move.memo.hearing.bound
+        self.marks.append(Mark(len(self.records), "correlated", self.state.frames[id], keys=keys or None))
         return id, Done(Data.array(move.memo.outputs))
 
     def _publishing(self, id: int, move: Publishing) -> Turn | None:

@@ -87,14 +87,10 @@ class Node:
     in_extension: bool = False
     pool: str = ""
     enters_plainly: bool = True
-    """Whether nothing stands between the raw input and the task: no `if`, `input`, timeout or extension, and no word
-    about it but that it began.
-    """
+    """Whether nothing stands between the raw input and the task: no `if`, `input`, timeout or extension."""
 
     ends_plainly: bool = True
-    """Whether the raw output is what the next task gets: no `output`, `export` or extension, and no word about it but
-    that it ended.
-    """
+    """Whether the raw output is what the next task gets: no `output`, `export` or extension."""
 
     has_timers: bool = False
     """Whether timers beside its own wait may be open for it."""
@@ -212,9 +208,8 @@ class _Layout:
         node.has_timers = task.timeout is not None or (isinstance(task, TryTask) and task.catch.retry is not None)
         calls = isinstance(task, CallTask) and (task.function or task.call in self.definition.use.functions)
         node.is_leaf = not (node.body or node.wrappers or calls)
-        says_more = node.wrappers or node.kind == "listen"
-        node.enters_plainly = not (task.if_ or task.input or task.timeout or says_more)
-        node.ends_plainly = not (task.output or task.export or says_more)
+        node.enters_plainly = not (task.if_ or task.input or task.timeout or node.wrappers)
+        node.ends_plainly = not (task.output or task.export or node.wrappers)
 
     def wrappers(self, node: Node, extensions: Iterable[Extension]) -> Iterable[Wrapper]:
         for extension in extensions:
