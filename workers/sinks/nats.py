@@ -76,13 +76,21 @@ class NatsSender:
         except ImportError:
             raise missing("nats-py") from None
 
-        async def heard(_: Exception) -> None:
-            """What goes wrong is told to whoever sends."""
+        said: list[Exception] = []
 
-        address = self._place.address
+        async def heard(error: Exception) -> None:
+            said.append(error)
+
+        address, seconds = self._place.address, self._place.timeout_seconds
         user, password = self._place.login()
         login = {"user": user, "password": password} if password else {"token": user} if user else {}
-        return await nats.connect(
-            f"{'tls' if address.is_encrypted else 'nats'}://{address.host}:{address.port}", name="lemline",
-            allow_reconnect=False, connect_timeout=self._place.timeout_seconds, error_cb=heard, **login,
-        )  # fmt: skip
+        url = f"{'tls' if address.is_encrypted else 'nats'}://{address.host}:{address.port}"
+        try:
+            async with asyncio.timeout(seconds):
+                return await nats.connect(
+                    url, name="lemline", error_cb=heard, connect_timeout=math.ceil(seconds), allow_reconnect=False,
+                    # Fewer means for ever.
+                    max_reconnect_attempts=1, reconnect_time_wait=0, **login,
+                )  # fmt: skip
+        except (nats.errors.Error, OSError) as error:
+            raise AwayError(f"{url}: {(said or [error])[-1]}") from error
