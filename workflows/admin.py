@@ -14,6 +14,7 @@ from django.utils.safestring import SafeString
 from workflows import models
 from workflows.admin_pages import events as _events  # noqa: F401  (registers on import)
 from workflows.admin_pages import schedules as _schedules  # noqa: F401  (registers on import)
+from workflows.admin_pages import sinks as _sinks  # noqa: F401  (likewise)
 from workflows.admin_pages import webhooks as _webhooks  # noqa: F401  (registers on import)
 from workflows.dsl.jsontext import decode
 from workflows.readonly import ReadOnlyAdmin, identity, moment, namespaces_of, shown

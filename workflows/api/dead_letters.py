@@ -14,7 +14,8 @@ from workflows.api.bodies import answer, check_json, parse, read_body
 from workflows.api.instances import ENVELOPE_BYTES, instance_key, show
 from workflows.api.schemas import answers, body_of, without_parameters
 from workflows.dsl import jsontext
-from workflows.runtime import dead_letters
+from workflows.runtime import dead_letters, lost_events
+from workflows.runtime.errors import InvalidRequestError
 
 router = Router(tags=["dead letters"])
 
@@ -32,16 +33,20 @@ class RedeliverBody(schemas.ReasonBody):
 
 
 class DeadLetterItem(schemas.Answer):
-    """An instance that was given up."""
+    """An instance that was given up, or an event that a sink did not take."""
 
-    id: UUID
+    id: str
     kind: Literal["instance", "event"]
     workflow: schemas.WorkflowRef
     reason: str
     position: str | None
-    error: dict[str, Any]
+    error: dict[str, Any] | None
     created_at: datetime
     given_up_at: datetime
+    sink: str | None = None
+    instance: UUID | None = None
+    attempts: int | None = None
+    event: dict[str, Any] | None = None
 
 
 class DeadLettersAnswer(schemas.Answer):
@@ -53,7 +58,7 @@ class DeadLettersAnswer(schemas.Answer):
 
 @router.get("", auth=VIEWER, response=answers({200: DeadLettersAnswer}), summary="List dead letters")
 def list_dead_letters(request: HttpRequest, params: Query[DeadLettersParams]) -> HttpResponse:
-    """What was given up last comes first. Their `id` is that of the instance. So far no event becomes one."""
+    """What was given up last comes first. The `id` of an instance is its own; those of events begin with `event-`."""
     page = dead_letters.list_dead_letters(
         actor=actor_of(request), kind=params.kind, limit=params.limit, cursor=params.cursor
     )
@@ -61,17 +66,25 @@ def list_dead_letters(request: HttpRequest, params: Query[DeadLettersParams]) ->
 
 
 @router.post(
-    "/{instance_id}/redeliver",
+    "/{letter_id}/redeliver",
     auth=OPERATOR,
-    response=answers({200: schemas.InstanceAnswer}, 409, 413),
+    response=answers({200: schemas.InstanceAnswer, 202: DeadLetterItem}, 409, 413),
     openapi_extra=body_of(RedeliverBody),
     summary="Redeliver",
 )
 @without_parameters
-def redeliver(request: HttpRequest, instance_id: str) -> HttpResponse:
-    """Enters the task again that it stood at, as `retry` of the instance does; `input` replaces that task's."""
+def redeliver(request: HttpRequest, letter_id: str) -> HttpResponse:
+    """An instance enters the task again that it stood at, as its `retry` does; `input` replaces that task's. An event
+    is sent again: answered 202.
+    """
     text = read_body(request, settings.LEMLINE.limits.input + ENVELOPE_BYTES, "lemline.limits.input")
     body = parse(check_json(text or b"{}"), RedeliverBody)
+    if lost_events.is_event(letter_id):
+        if "input" in body.model_fields_set:
+            message = "an event is sent as it is"
+            raise InvalidRequestError(f"No input: {message}.", errors=({"pointer": "/input", "message": message},))
+        sent = lost_events.redeliver_event(letter_id, actor=actor_of(request), reason=body.reason)
+        return answer(sent.to_json(), status=202)
     edited = jsontext.encode(body.input) if "input" in body.model_fields_set else None
-    wanted = instance_key(instance_id)
+    wanted = instance_key(letter_id)
     return show(dead_letters.redeliver(wanted, actor=actor_of(request), input=edited, reason=body.reason))

@@ -19,6 +19,7 @@ from workflows.api import (
     problems,
     queues,
     schedules,
+    sinks,
     starts,
     streams,
     webhooks,
@@ -48,6 +49,7 @@ def _build() -> NinjaAPI:
     api.add_router("/keys", keys.router)
     api.add_router("/queues", queues.router)
     api.add_router("/schedules", schedules.router)
+    api.add_router("/sinks", sinks.router)
     api.add_router("/webhooks", webhooks.router)
     api.add_router("/hooks", webhooks.hooks_router)
     return api

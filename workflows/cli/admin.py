@@ -10,7 +10,7 @@ from workflows.cli.output import Output
 
 ROLES = ("viewer", "operator", "editor", "admin")
 COLUMNS = ("id", "prefix", "name", "role", "namespaces", "createdAt", "revokedAt")
-LETTER_COLUMNS = ("id", "workflow", "position", "reason", "givenUpAt")
+LETTER_COLUMNS = ("id", "kind", "workflow", "position", "reason", "givenUpAt")
 
 
 def add(areas: "Areas[argparse.ArgumentParser]") -> None:
@@ -30,7 +30,7 @@ def add(areas: "Areas[argparse.ArgumentParser]") -> None:
     cleanup = area.verb("cleanup", _cleanup)
     cleanup.add_argument("--dry-run", action="store_true", help="only count what would go")
     cleanup.add_argument("--yes", "-y", action="store_true", help="do not ask")
-    _add_dead_letters(area.area("dead-letters", "Instances that were given up."))
+    _add_dead_letters(area.area("dead-letters", "Instances that were given up, and events that sinks did not take."))
 
 
 def _add_dead_letters(area: Area) -> None:
@@ -101,22 +101,25 @@ def _bootstrap(options: argparse.Namespace, output: Output) -> None:
 
 
 def _list_letters(options: argparse.Namespace, output: Output) -> None:
-    """List dead letters: what processes died of, or what could not be stored; the last one given up first."""
+    """List dead letters: what processes died of, what could not be stored, what sinks did not take; the last first."""
     from workflows.runtime import dead_letters
 
     page = dead_letters.list_dead_letters(actor=actor(), kind=options.kind, limit=options.limit, cursor=options.cursor)
     items = [letter.to_json() for letter in page.items]
-    named = [f"{letter.namespace}/{letter.workflow}:{letter.version}" for letter in page.items]
-    rows = [{**item, "workflow": name} for item, name in zip(items, named, strict=True)]
+    rows = [{**item, "workflow": letter.workflow} for item, letter in zip(items, page.items, strict=True)]
     output.table(rows, LETTER_COLUMNS, whole={"items": items, "next": page.next})
     if page.next and output.format == "text":
         output.note(f"more: --cursor {page.next}")
 
 
 def _redeliver(options: argparse.Namespace, output: Output) -> None:
-    """Take a dead letter up again from the task where it stood; --input replaces that task's input."""
-    from workflows.runtime import dead_letters
+    """Take an instance up again from the task where it stood; --input replaces that task's. Or send an event again."""
+    from workflows.runtime import dead_letters, lost_events
 
+    if lost_events.is_event(options.id):
+        sent = lost_events.redeliver_event(options.id, actor=actor(), reason=options.reason)
+        output.note(f"{sent.id} is on its way to {sent.sink}")
+        return
     edited = read_input(options) if options.input is not None or options.input_file is not None else None
     view = dead_letters.redeliver(instance_id(options.id), actor=actor(), input=edited, reason=options.reason)
     output.note(f"{view.id} is {view.status}")

@@ -21,7 +21,7 @@ from workflows.models.instances import (
     Label,
 )
 from workflows.models.schedules import Fire, Gathering, HeardEvent, Schedule, ScheduleQuerySet
-from workflows.models.sinks import OutgoingEvent, Sink
+from workflows.models.sinks import LostEvent, OutgoingEvent, Sink
 from workflows.models.webhooks import Webhook
 
 __all__ = [
@@ -45,6 +45,7 @@ __all__ = [
     "Label",
     "LoadSample",
     "LookBack",
+    "LostEvent",
     "Node",
     "OutgoingEvent",
     "PendingEvent",

@@ -108,3 +108,13 @@ class OutgoingEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.type} {self.event_id}"
+
+
+class LostEvent(OutgoingEvent):
+    """An event that was given up, on a page of its own."""
+
+    class Meta:
+        """As people call them."""
+
+        proxy = True
+        verbose_name = "lost event"

@@ -148,14 +148,13 @@ def remove_sink(name: str, *, actor: Actor, discard: bool = False, reason: str =
     now = current().clock.now()
     with transaction.atomic():
         row = _find(name, actor, is_locked=True)
-        events = models.OutgoingEvent.objects.filter(sink=row.pk)
-        if not discard and events.exists():
-            view = view_of(row)
+        view = view_of(row)
+        if not discard and (view.waiting or view.dead_letters):
             raise ConflictError(
                 f"For {name} wait {view.waiting} events and {view.dead_letters} dead letters: "
                 "have them delivered, or say `discard` to throw them away."
             )
-        count = events.delete()[0]
+        count = models.OutgoingEvent.objects.filter(sink=row.pk).delete()[0]
         row.delete()
         told = f"{count} events thrown away"
         record(actor, "sink.remove", f"{name} {row.url}", f"{reason} ({told})" if reason else told, now)
