@@ -5,8 +5,9 @@ from django.contrib.auth.models import Group, Permission, User
 from django.test import Client
 
 from tests.doors import ECHO, ROOT, SLEEPER, Answer, Caller, caller, register, start, text_of
-from workflows.runtime import webhooks
+from workflows.runtime import sinks, webhooks
 from workflows.runtime.accounts import ROLES
+from workflows.runtime.sinks import SinkRequest
 from workflows.runtime.webhooks import WebhookRequest
 
 ROUTES = [
@@ -45,6 +46,11 @@ ROUTES = [
     ("GET", "/webhooks/shop", None, "viewer", 200),
     ("DELETE", "/webhooks/shop", None, "editor", 204),
     ("POST", "/hooks/shop", {}, "operator", 202),
+    ("GET", "/sinks", None, "viewer", 200),
+    ("POST", "/sinks", {"name": "new", "url": "https://sink.example"}, "admin", 201),
+    ("GET", "/sinks/out", None, "viewer", 200),
+    ("PUT", "/sinks/out", {"url": "https://sink.example"}, "admin", 200),
+    ("DELETE", "/sinks/out", None, "admin", 200),
     ("GET", "/openapi.json", None, "viewer", 200),
     ("GET", "/docs", None, "viewer", 200),
     ("GET", "/api/v1/", None, "viewer", 404),
@@ -71,11 +77,12 @@ def ask(who: Caller, route: tuple[str, str, object, str, int], name: str) -> Ans
 
 @pytest.fixture
 def opened(api: Caller) -> str:
-    """The id of a waiting instance of tests/sleeper; tests/echo, key 1 and the webhook shop are there too."""
+    """The id of a waiting instance of tests/sleeper; tests/echo, key 1, the webhook shop and the sink out are there."""
     register(ECHO)
     register(SLEEPER, name="sleeper")
     register(f"schedule: {{cron: '@daily'}}\n{ECHO}", name="daily")
     webhooks.create_webhook(WebhookRequest(name="shop", namespace="tests", mapping={"type": "t"}), actor=ROOT)
+    sinks.add_sink(SinkRequest(name="out", url="https://sink.example", workflow="nobody"), actor=ROOT)
     return start("sleeper").id
 
 
@@ -127,7 +134,8 @@ def _pattern(path: str) -> str:
         "tests": "{namespace}",
         "echo": "{name}",
         "1.0.0": "{version}",
-        "{id}": "{instance_id}",
+        "{id}": "{letter_id}" if "dead-letters" in path else "{instance_id}",
+        "out": "{sink_name}",
         "shop": "{webhook_name}",
     }
     parts = [known.get(part, part) for part in path.split("/")]

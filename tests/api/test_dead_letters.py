@@ -129,7 +129,7 @@ def test_the_document_describes_both_routes(api: Caller) -> None:
     paths = api.get("/openapi.json").json["paths"]
 
     listing = paths["/api/v1/dead-letters"]["get"]
-    redeliver = paths["/api/v1/dead-letters/{instance_id}/redeliver"]["post"]
+    redeliver = paths["/api/v1/dead-letters/{letter_id}/redeliver"]["post"]
 
     assert {each["name"] for each in listing["parameters"]} == {"kind", "limit", "cursor"}
     assert set(redeliver["requestBody"]["content"]["application/json"]["schema"]["properties"]) == {"reason", "input"}

@@ -25,6 +25,8 @@ from workers.claims import RedisClaims
 from workers.desk import Desk
 from workers.dispatcher import CeleryWorkers
 from workers.errand import Errand
+from workers.sinks.http import HttpSender
+from workflows.runtime import deliveries
 from workflows.runtime.cluster import Hold
 from workflows.runtime.event_processor import EventProcessor
 from workflows.runtime.firing import Firing
@@ -179,6 +181,10 @@ before(EventProcessor, "_work", "held", lambda *_: [])
 after(Offering, "offer", "offered", lambda *_: [])
 after(EventProcessor, "_work", "written", lambda *_: [])
 after(LookBacks, "_offer_kept", "behind", lambda *_: [])
+for verb, place in {"hold": "holding", "lanes": "looking", "settle": "settling"}.items():
+    before(deliveries, verb, place, lambda *_: [])  # type: ignore[arg-type]  # a module has what it takes
+before(HttpSender, "send", "sending", lambda letter: [str(letter.instance)])
+after(deliveries, "settle", "stored", lambda *_: [])  # type: ignore[arg-type]  # likewise
 before(Desk, "go_on", "kept", lambda _, delivery: [delivery.instance_id])
 before(CeleryWorkers, "dispatch", "ringing", _of_deliveries)
 after(CeleryWorkers, "dispatch", "published", _of_deliveries)

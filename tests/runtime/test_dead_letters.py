@@ -40,7 +40,7 @@ def test_an_instance_whose_activity_processes_died_of_is_a_dead_letter_that_name
     die_of(runtime, instance)
 
     [letter] = letters(kind="instance")
-    assert (letter.id, letter.namespace, letter.workflow, letter.version) == (instance, "tests", "played", "1.0.0")
+    assert (letter.id, letter.namespace, letter.name, letter.version) == (instance, "tests", "played", "1.0.0")
     assert letter.position == "/do/0/work"
     assert letter.reason == "3 processes died while they ran the task 'work'; it is not tried again"
     assert letter.problem["type"].endswith("/runtime")

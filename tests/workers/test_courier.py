@@ -12,9 +12,9 @@ from django.utils import timezone
 from lemline_site.services.program import free_port
 from tests.receivers import Got, Receiver, receiving
 from tests.runtimes import Runtime
+from tests.sinks import sink, tell
 from tests.waiting import wait_until
 from workers.courier import Courier
-from workflows.dsl.jsontext import encode
 from workflows.models import OutgoingEvent, Sink
 from workflows.runtime import deliveries
 
@@ -54,26 +54,6 @@ def new_courier(database: str) -> Iterator[Callable[..., Courier]]:
             return courier
 
         yield make
-
-
-def sink(url: str, name: str = "out", **more: Any) -> Sink:
-    values = {"url": url, "mode": "structured", "kinds": ["emit"], "created_at": timezone.now()}
-    row: Sink = Sink.objects.create(name=name, **{**values, **more})
-    return row
-
-
-def tell(to: Sink, instance: UUID, *numbers: int, **more: Any) -> None:
-    """Write what the steps of an instance would."""
-    now = timezone.now()
-    for number in numbers:
-        event = {
-            "specversion": "1.0", "id": f"{instance}-{number}", "source": "/tests", "type": "counted",
-            "instance": str(instance), "data": number, **more,
-        }  # fmt: skip
-        OutgoingEvent.objects.create(
-            sink=to.pk, kind="emit", namespace="tests", workflow="played", version="1.0.0", instance=instance,
-            source="/tests", event_id=event["id"], type="counted", event=encode(event), created_at=now, due_at=now,
-        )  # fmt: skip
 
 
 def left() -> int:

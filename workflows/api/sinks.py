@@ -25,10 +25,10 @@ class SinkSettings(schemas.ReasonBody):
 
     url: schemas.Text
     mode: Literal["structured", "binary"] = "structured"
-    kinds: list[Literal["emit", "lifecycle"]] = ["emit"]
+    kinds: Annotated[list[Literal["emit", "lifecycle"]], Field(default_factory=lambda: ["emit"])]
     namespace: schemas.Text = ""
     workflow: schemas.Text = ""
-    filter: dict[str, list[str] | str] = {}
+    filter: Annotated[dict[str, list[str] | str], Field(default_factory=dict)]
     secret: Annotated[schemas.Text, Field(description="name of the secret that signs what is sent over HTTP")] = ""
     credentials: Annotated[schemas.Text, Field(description="name of the secret by which the sink lets us in")] = ""
 
@@ -105,32 +105,32 @@ def add_sink(request: HttpRequest) -> HttpResponse:
     return answer(view.to_json(), status=201, headers={"Location": f"/api/v1/sinks/{body.name}"})
 
 
-@router.get("/{name}", auth=VIEWER, response=answers({200: SinkAnswer}), summary="Show a sink")
+@router.get("/{sink_name}", auth=VIEWER, response=answers({200: SinkAnswer}), summary="Show a sink")
 @without_parameters
-def get_sink(request: HttpRequest, name: str) -> HttpResponse:
+def get_sink(request: HttpRequest, sink_name: str) -> HttpResponse:
     """With what waits for it, and why."""
-    return answer(sinks.get_sink(name, actor=actor_of(request)).to_json())
+    return answer(sinks.get_sink(sink_name, actor=actor_of(request)).to_json())
 
 
 @router.put(
-    "/{name}",
+    "/{sink_name}",
     auth=ADMIN,
     response=answers({200: SinkAnswer}, 413),
     openapi_extra=body_of(SinkSettings, required=True),
     summary="Change a sink",
 )
 @without_parameters
-def change_sink(request: HttpRequest, name: str) -> HttpResponse:
+def change_sink(request: HttpRequest, sink_name: str) -> HttpResponse:
     """It is then what the body says. What waits for it stays, and is tried at once: so a wrong URL is mended."""
     body = _body(request, SinkSettings)
-    view = sinks.change_sink(_request(body, name), actor=actor_of(request), reason=body.reason)
+    view = sinks.change_sink(_request(body, sink_name), actor=actor_of(request), reason=body.reason)
     return answer(view.to_json())
 
 
-@router.delete("/{name}", auth=ADMIN, response=answers({200: RemovedSinkAnswer}, 409), summary="Remove a sink")
-def remove_sink(request: HttpRequest, name: str, params: Query[RemoveParams]) -> HttpResponse:
+@router.delete("/{sink_name}", auth=ADMIN, response=answers({200: RemovedSinkAnswer}, 409), summary="Remove a sink")
+def remove_sink(request: HttpRequest, sink_name: str, params: Query[RemoveParams]) -> HttpResponse:
     """Refused while events wait for it, unless `discard` says that they may be thrown away."""
-    count = sinks.remove_sink(name, actor=actor_of(request), discard=params.discard)
+    count = sinks.remove_sink(sink_name, actor=actor_of(request), discard=params.discard)
     return answer({"discarded": count})
 
 
