@@ -135,12 +135,12 @@ def _threads(process: Process, roles: Sequence[str]) -> list[Any]:
         threads.append(MemoryGuard(settings.LEMLINE.jvm.memory.max))
     if "events" in roles:
         threads.append(Bridges(process, settings.LEMLINE.events.bridges))
+        threads.append(Courier(process, lease))
         if settings.LEMLINE.event_processor.enabled:
             threads.append(_event_processor(process))
     if "maintenance" in roles:
         threads.append(Timekeeper(process.records, process.clock, process.stepper))
         threads.append(ScheduleKeeper(process))
-        threads.append(Courier(process, lease))
         threads.append(Retention(process.clock))
         threads.append(ScalingWatch(process))
         limit = settings.LEMLINE.execution.max_recoveries

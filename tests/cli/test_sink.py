@@ -34,7 +34,7 @@ def test_a_sink_goes_only_with_what_may_be_thrown_away(stored: str, lemline: Lem
     refused = lemline("sink", "remove", "out")
     done = lemline("sink", "remove", "out", "--discard", "--yes")
 
-    assert (refused.code, "1 events" in refused.err) == (Exit.VALIDATION, True)
+    assert (refused.code, "1 events" in refused.err) == (Exit.OTHER, True)
     assert (done.code, "1 events with it" in done.err) == (Exit.OK, True)
     assert not Sink.objects.exists()
 

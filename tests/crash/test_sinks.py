@@ -1,19 +1,32 @@
 """Couriers are killed wherever a delivery stands, and the sink is away for a while: each event arrives, in order."""
 
+from collections.abc import Iterator
 from typing import Any
 
+import pytest
+
 from lemline_site.services.program import free_port
-from tests.crash.harness import NAMESPACE, Installation
+from tests.crash.conftest import Open
+from tests.crash.harness import NAMESPACE, SERVED, Installation
 from tests.receivers import Receiver, receiving
 from workflows.models import OutgoingEvent
 
 PLACES = ("holding", "looking", "sending", "settling", "stored")
-ROLES = ("maintenance", "maintenance-two")
+ROLES = ("events", "events-two")
 INSTANCES, EVENTS = 5, 5
 
 DATA = {"instance": "${ $workflow.id }", "number": "${ $n }"}
 EMIT = {"tell": {"emit": {"event": {"with": {"source": "https://crash.example", "type": "counted", "data": DATA}}}}}
 COUNT = [{"count": {"for": {"each": "n", "in": f"${{ [range({EVENTS})] }}"}, "do": [EMIT]}}]
+
+
+@pytest.fixture(scope="module")
+def installation(open_installation: Open, database: str, redis_urls: tuple[str, str]) -> Iterator[Installation]:
+    """With a process that sends."""
+    broker, cache = redis_urls
+    commands = {**SERVED, "events": ("manage.py", "lemline", "worker", "--roles", "events")}
+    with open_installation(database, commands, BROKER_URL=broker, CACHE_URL=cache) as opened:
+        yield opened
 
 
 def add_sink(installation: Installation, name: str, url: str) -> None:
@@ -32,7 +45,7 @@ def test_no_kill_loses_an_event_or_sends_one_before_its_time(installation: Insta
     def start() -> None:
         names.extend(installation.start("tells", {}) for _ in range(INSTANCES))
 
-    with receiving() as receiver, installation.another("maintenance", "two"):
+    with receiving() as receiver, installation.another("events", "two"):
         add_sink(installation, "out", receiver.url)
         add_sink(installation, "lost", f"http://127.0.0.1:{free_port()}/")
         for place in PLACES:
