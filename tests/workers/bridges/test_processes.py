@@ -10,7 +10,7 @@ from tests.doors import register, start
 from tests.runtimes import output_of, status_of
 from tests.waiting import wait_until
 from tests.workers.bridges.brokers import MqttBroker, NatsBroker, RabbitBroker, RedisBroker, closing
-from tests.workers.bridges.conftest import ONE, STRUCTURED
+from tests.workers.bridges.conftest import ONE, STRUCTURED, running
 from workflows import models
 
 ROOT = Path(__file__).parents[3]
@@ -41,6 +41,9 @@ def test_events_of_four_brokers_reach_a_workflow_that_listens(
         closing(NatsBroker(nats_url, is_kept=True)) as nats,
         closing(MqttBroker(mqtt_url)) as mqtt,
     ):
+        with running(mqtt.url):
+            # Before its session exists, nothing is kept for it.
+            pass
         brokers = {"/redis": redis, "/rabbit": rabbit, "/nats": nats, "/mqtt": mqtt}
         environment = {
             **process_environment,
@@ -55,8 +58,12 @@ def test_events_of_four_brokers_reach_a_workflow_that_listens(
                 wait_until(lambda: taken.count() == len(brokers), taken.count)
                 for source, broker in brokers.items():
                     broker.publish(json.dumps({**ONE, "source": source, "id": "1"}).encode(), STRUCTURED)
-                wait_until(lambda: status_of(instance) == "completed", lambda: status_of(instance))
+                wait_until(lambda: status_of(instance) == "completed", received)
             finally:
                 worker.send_signal(signal.SIGTERM)
 
     assert output_of(instance) == sorted(brokers)
+
+
+def received() -> list[str]:
+    return list(models.ReceivedEvent.objects.values_list("source", flat=True))
