@@ -27,7 +27,8 @@ SHARES = {"http": 16}
 on an event loop loses nothing by company, and a message costs as much as thirty of its rows."""
 
 ROLES = ("http", "compute", "io", "events", "maintenance")
-"""What a worker process can be started for. `events` offers received events and sends told ones, `maintenance` keeps time and sweeps."""
+"""What a worker process can be started for. `events` offers received events and sends told ones, `maintenance`
+keeps time and sweeps."""
 
 ACTIVITY_POOLS = ("http", "compute", "io")
 

@@ -8,11 +8,11 @@ import pytest
 from tests.runtimes import Runtime
 from tests.schedules import SETTING, instances
 from workflows import models
+from workflows.dsl import DefinitionError
 from workflows.dsl.jsontext import decode
 from workflows.runtime import events, registrations
 from workflows.runtime import process as processes
 from workflows.runtime.audit import Actor
-from workflows.runtime.errors import InvalidRequestError
 from workflows.runtime.event_processor import EventProcessor
 from workflows.runtime.event_schedules import EventSchedules
 
@@ -132,17 +132,19 @@ def test_what_is_deleted_starts_nothing_more_and_leaves_no_subscription(processo
 
 
 @pytest.mark.parametrize(
-    ("on", "told"),
+    ("on", "place"),
     [
-        ("{one: {with: {type: '${ $context.kind }'}}}", "is null"),
-        ("{one: {with: {type: a}, correlate: {o: {from: .data.o, expect: '${ $context.o }'}}}}", "expect"),
+        ("{one: {with: {type: '${ $context.kind }'}}}", "with/type"),
+        ("{one: {with: {type: a}, correlate: {o: {from: .data.o, expect: '${ $context.o }'}}}}", "correlate/o/expect"),
     ],
 )
-def test_a_filter_that_needs_an_instance_is_refused(runtime: Runtime, processor: EventProcessor, on: str, told: str):
-    with pytest.raises(InvalidRequestError) as refused:
+def test_a_filter_that_needs_an_instance_is_refused(runtime: Runtime, processor: EventProcessor, on: str, place: str):
+    with pytest.raises(DefinitionError) as refused:
         register(on)
 
-    assert refused.value.errors[0]["pointer"] == "/schedule/on"
+    [error] = refused.value.errors
+    assert error.pointer == f"/schedule/on/one/{place}"
+    assert "$context" in error.message
     assert not models.Schedule.objects.exists()
 
 

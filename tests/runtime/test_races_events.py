@@ -369,3 +369,19 @@ def test_what_was_kept_for_long_enough_is_offered_to_nobody_and_its_keys_go(offe
     kept = models.EventKey.objects.count()
     assert sum((each.keys for each in removals(configured(), offering.runtime.now)), 0) == 1
     assert models.EventKey.objects.count() == kept - 1
+
+
+def test_a_filter_that_fails_on_an_event_says_so_once_and_harms_nobody(
+    offering: Offers, caplog: pytest.LogCaptureFixture
+) -> None:
+    picky = "{with: {type: t, subject: '${ tonumber > 1 }'}}"
+    define(f"do: [{{hear: {{listen: {{to: {{one: {picky}}}, read: envelope}}}}}}]", name="picky")
+    define(ALL)
+    instance, other = begin(offering, name="picky"), begin(offering)
+
+    receive(event(1, subject="x"), event(2, subject="y"), event(3, subject="2"))
+    offering.all()
+
+    assert heard(instance) == ["3"]
+    assert heard(other) == ["1", "2", "3"]
+    assert [record.message for record in caplog.records if record.message == "filter.faulted"] == ["filter.faulted"]

@@ -23,6 +23,7 @@ from workflows.engine import (
 from workflows.engine.commands import Cancel, Command, ContinueLater, Publish, RunActivity, StartChild, Subscribe
 from workflows.engine.problems import Problem
 from workflows.runtime import event_rows
+from workflows.runtime.complaints import complain
 from workflows.runtime.definitions import Definitions, Registered
 from workflows.runtime.history_policy import HistoryPolicy
 from workflows.runtime.ports import Delivery, Keeper, Outbox, Settled
@@ -270,6 +271,8 @@ class Steps:
 
     def _apply(self, taken: Taken, fact: facts.Fact) -> None:
         step = advance(taken.subject.registered.definition, taken.state, fact, given_away=taken.changed)
+        if step.complaint and isinstance(fact, facts.EventArrived):
+            complain(step, fact.wait_id, taken.subject.registered)
         if not step.changed:
             taken.ignored.append(fact)
             return
