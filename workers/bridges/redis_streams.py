@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from lemline_site.config.bridges import Address
 from workers.bridges.source import Message
@@ -30,6 +32,8 @@ class RedisStreams:
             host=address.host, port=address.port, db=int(address.path or 0),
             username=address.user or None, password=address.password or None, ssl=address.is_encrypted,
             socket_timeout=_TIMEOUT_SECONDS, socket_connect_timeout=_TIMEOUT_SECONDS, socket_keepalive=True,
+            # The bridge tries again, and says so.
+            retry=Retry(NoBackoff(), 0),
         )  # fmt: skip
         self._after = "0"
         """Where to go on among what was taken and not acknowledged; `>` for what nobody took."""
