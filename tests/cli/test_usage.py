@@ -12,6 +12,7 @@ COMMANDS = {
     "definition": ("post", "get", "list", "delete"),
     "instance": ("start", "get", "list", "history", "suspend", "resume", "cancel", "retry", "watch"),
     "event": ("publish", "list", "listen"),
+    "approval": ("list", "get", "answer", "link"),
     "webhook": ("create", "list", "get", "delete", "test"),
     "config": ("list", "get", "validate"),
     "debug": ("expression",),

@@ -10,6 +10,7 @@ from django.views.decorators.csrf import csrf_exempt
 from ninja import NinjaAPI
 
 from workflows.api import (
+    approvals,
     dead_letters,
     definitions,
     events,
@@ -50,6 +51,7 @@ def _build() -> NinjaAPI:
     api.add_router("/queues", queues.router)
     api.add_router("/schedules", schedules.router)
     api.add_router("/sinks", sinks.router)
+    api.add_router("/approvals", approvals.router)
     api.add_router("/webhooks", webhooks.router)
     api.add_router("/hooks", webhooks.hooks_router)
     return api

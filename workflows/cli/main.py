@@ -15,8 +15,8 @@ from workflows.cli.mistakes import line_of, nearest
 from workflows.cli.output import Output
 
 AREAS = (
-    "workflow", "definition", "instance", "schedule", "event", "sink", "webhook", "expression", "config", "worker",
-    "dev", "admin",
+    "workflow", "definition", "instance", "schedule", "event", "sink", "webhook", "approval", "expression", "config",
+    "worker", "dev", "admin",
 )  # fmt: skip
 
 
