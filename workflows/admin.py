@@ -12,6 +12,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from workflows import models
+from workflows.admin_pages import approvals as _approvals  # noqa: F401  (registers on import)
 from workflows.admin_pages import events as _events  # noqa: F401  (registers on import)
 from workflows.admin_pages import schedules as _schedules  # noqa: F401  (registers on import)
 from workflows.admin_pages import sinks as _sinks  # noqa: F401  (likewise)

@@ -120,6 +120,18 @@ class DeadLetter(Instance):
         verbose_name = "dead letter"
 
 
+class Approval(Instance):
+    """An instance that asks people, on a page of its own."""
+
+    class Meta:
+        """Named for its page and its permissions."""
+
+        proxy = True
+
+    def __str__(self) -> str:
+        return f"approval of {super().__str__()}"
+
+
 class Checkpoint(models.Model):
     """What the engine needs of one instance: the hot row, and the instance's only lock.
 

@@ -140,6 +140,9 @@ def answer(approval_id: str, decision: str, data: Json = None, *, actor: Actor) 
         ConflictError: Somebody decided otherwise before; the message says what.
         OverloadedError: Too many events wait.
     """
+    known = find_answer(approval_id, actor=actor)
+    if known is not None:
+        return _first(known, decision, data)
     question = get_approval(approval_id, actor=actor)
     if question.problem:
         raise OperationRefusedError(f"the approval {question.id} cannot be answered here: {question.problem}")
@@ -158,6 +161,10 @@ def answer(approval_id: str, decision: str, data: Json = None, *, actor: Actor) 
     known = _stored(question.id, question.namespace, str(event["source"]), changed=bool(received.accepted))
     if known is None:
         raise ConflictError(f"another event has the id {question.id} of this approval")
+    return _first(known, decision, data)
+
+
+def _first(known: Answered, decision: str, data: Json) -> Answered:
     if (known.decision, known.data) != (decision, data):
         raise ConflictError(f"{known.by} decided {known.decision!r} at {known.at}; the first answer counts")
     return known

@@ -129,7 +129,12 @@ def questions_of(definition: Definition, state: State, at: datetime) -> Iterator
     for frame in waiting:
         scope = Scope(plan, state, at, frame)
         task, memo = scope.node.task, scope.frame.memo
-        if isinstance(task, ListenTask) and isinstance(memo, Listening) and "approval" in task.metadata:
+        if (
+            isinstance(task, ListenTask)
+            and isinstance(memo, Listening)
+            and not memo.is_done
+            and "approval" in task.metadata
+        ):
             yield _question(scope, task, memo)
 
 
