@@ -35,6 +35,9 @@ LINK_SPAN = timedelta(days=7)
 LONGEST_LINK_SPAN = timedelta(days=366)
 """How long a link is good for where nothing is said, and at most."""
 
+_END = 10**15 - 1
+"""No frame has such a number: what comes after all questions of an instance."""
+
 _SALT = "lemline.approval"
 _ID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\.[0-9]{1,15}"
 
@@ -77,7 +80,8 @@ def list_approvals(*, actor: Actor, limit: int, cursor: str | None = None) -> Pa
     after = split_id(after_cursor(cursor, _ID)) if cursor else None
     rows = asking(actor.namespaces).order_by("pk")
     if after is not None:
-        rows = rows.filter(pk__gte=after[0])
+        is_through = after[1] == _END
+        rows = rows.filter(pk__gt=after[0]) if is_through else rows.filter(pk__gte=after[0])
     found: list[Question] = []
     last: UUID | None = None
     for last, questions in _read(rows[:MOST_READ]):
@@ -85,7 +89,7 @@ def list_approvals(*, actor: Actor, limit: int, cursor: str | None = None) -> Pa
         if len(found) > limit:
             return Page(found[:limit], cursor_of(found[limit - 1].id))
     is_cut = last is not None and rows.filter(pk__gt=last).exists()
-    return Page(found, cursor_of(f"{last}.{10**15 - 1}") if is_cut else None)
+    return Page(found, cursor_of(f"{last}.{_END}") if is_cut else None)
 
 
 def asking(namespaces: frozenset[str] | None) -> QuerySet[models.Instance]:
