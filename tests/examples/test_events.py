@@ -2,9 +2,12 @@
 
 import contextlib
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
+from urllib.request import HTTPCookieProcessor, build_opener
 
 import pytest
 from pytest_django.plugin import DjangoDbBlocker
@@ -87,3 +90,22 @@ def test_five_workflows_are_chained_by_what_they_emit(server: Installation, star
     assert [server.ask("GET", f"/instances/{row['id']}")["output"] for row in mails()] == [expected("chain")]
     shipped = server.ask("GET", "/instances?workflow=events/shipping")["items"]
     assert len(shipped) == 1
+
+
+def test_a_person_decides_by_a_link(server: Installation, start: Start) -> None:
+    instance = start("approval.yaml", {"amount": 700, "to": "ada", "days": 3})
+
+    [asked] = server.wait(lambda: server.ask("GET", "/approvals")["items"])
+    url = server.ask("POST", f"/approvals/{asked['id']}/link", {"for": "grace"})["url"]
+    browser = build_opener(HTTPCookieProcessor())
+    page = browser.open(url).read().decode()
+    token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page)
+    assert token is not None
+    sent = {"csrfmiddlewaretoken": token[1], "decision": "pay", "comment": "of course"}
+    answered = browser.open(url, urlencode(sent).encode()).read().decode()
+
+    assert (asked["question"], asked["data"]) == ("Pay 700 to ada?", {"amount": 700, "to": "ada"})
+    assert "Pay 700 to ada?" in page
+    assert "Your answer was taken: pay" in answered
+    [ending] = server.await_end(instance)
+    assert ending.output == expected("approval")
