@@ -95,7 +95,11 @@ def test_five_workflows_are_chained_by_what_they_emit(server: Installation, star
 def test_a_person_decides_by_a_link(server: Installation, start: Start) -> None:
     instance = start("approval.yaml", {"amount": 700, "to": "ada", "days": 3})
 
-    [asked] = server.wait(lambda: server.ask("GET", "/approvals")["items"])
+    def questions() -> Any:
+        return server.ask("GET", "/approvals")["items"]
+
+    server.wait(questions)
+    [asked] = questions()
     url = server.ask("POST", f"/approvals/{asked['id']}/link", {"for": "grace"})["url"]
     browser = build_opener(HTTPCookieProcessor())
     page = browser.open(url).read().decode()
