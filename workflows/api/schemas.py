@@ -5,7 +5,7 @@ a workflow's value and the caller.
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import wraps
 from typing import Annotated, Any, Literal
@@ -370,8 +370,23 @@ class QueuesAnswer(Answer):
 
 def body_of(schema: type[BaseModel], *, required: bool = False) -> dict[str, Any]:
     """Return the OpenAPI description of a JSON body that a route reads from bytes by itself."""
-    content = {"application/json": {"schema": schema.model_json_schema(ref_template="#/components/schemas/{model}")}}
+    described = schema.model_json_schema(ref_template="{model}")
+    parts = described.pop("$defs", {})
+    content = {"application/json": {"schema": _whole(described, parts)}}
     return {"requestBody": {"required": required, "content": content}}
+
+
+def _whole(part: Any, parts: Mapping[str, Any]) -> Any:
+    """Return a description with its parts in place: it stands outside the document's components."""
+    match part:
+        case {"$ref": name}:
+            return _whole(parts[name], parts)
+        case dict():
+            return {name: _whole(value, parts) for name, value in part.items()}
+        case list():
+            return [_whole(value, parts) for value in part]
+        case _:
+            return part
 
 
 ANY_BODY = {"requestBody": {"required": False, "content": {"application/json": {"schema": {}}}}}
