@@ -43,6 +43,14 @@ def starts(on: str, texts: str) -> list[str]:
     return found
 
 
+def test_decimals_of_an_event_are_as_they_were_sent():
+    wanted = strategy(f"{{one: {A}}}")
+
+    heard = wanted.hear(None, {**event("a1"), "data": decode('{"total": 1.10}')})
+
+    assert encode(wanted.events(decode(encode(heard.state)))).endswith(b'"data":{"total":1.10}}]')
+
+
 @pytest.mark.parametrize(
     ("on", "texts", "started"),
     [

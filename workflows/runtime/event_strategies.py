@@ -5,6 +5,7 @@ Source: DSL reference, "Schedule"; rules 28, 30 and 31 of docs/dsl.md.
 
 import logging
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 
 import msgspec
 
@@ -114,4 +115,4 @@ def _read(state: Json) -> _Gathered:
 
 
 def _written(gathered: _Gathered) -> Json:
-    return msgspec.to_builtins(gathered)
+    return msgspec.to_builtins(gathered, builtin_types=(Decimal,))
