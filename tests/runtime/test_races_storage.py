@@ -178,12 +178,9 @@ def test_a_start_that_cannot_be_written_is_told_so_and_leaves_nothing(runtime: R
 
 def test_what_the_database_refuses_for_its_size_is_no_outage(on_postgresql: Runtime) -> None:
     runtime = on_postgresql
-    source = f"https://example.com/{secrets.token_hex(4000)}"
-    define(
-        f"do: [{{work: {{call: work}}}}, {{tell: {{emit: {{event: {{with: {{source: '{source}', type: a.b}}}}}}}}}}]"
-    )
+    define("do: [{work: {call: work}}, {hear: {listen: {to: {one: {with: {type: '${ $workflow.input.kind }'}}}}}}]")
     define(ONE, name="neighbour")
-    instance, neighbour = runtime.start(), runtime.start("neighbour")
+    instance, neighbour = runtime.start(input={"kind": secrets.token_hex(4000)}), runtime.start("neighbour")
 
     runtime.stepper.submit(instance, runtime.success(instance, "work"))
     runtime.stepper.submit(neighbour, runtime.success(neighbour, "work"))

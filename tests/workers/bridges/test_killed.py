@@ -15,8 +15,8 @@ from tests.workers.bridges.conftest import ONE, STRUCTURED, running
 from workflows import models
 
 ROOT = Path(__file__).parents[3]
-COUNT = 400
-KILLS = 3
+COUNT = 150
+KILLS = 2
 
 
 def received() -> int:
