@@ -39,6 +39,15 @@ def test_who_is_limited_to_namespaces_sees_the_shared_bus_and_those(browser: Cli
     assert page(ada, "rejectedmessage") == "403"
 
 
+def test_who_has_no_role_is_limited_all_the_same(browser: Client) -> None:
+    events.receive([{**ONE, "id": "event-b"}], namespace="default", by="")
+    models.ReceivedEvent.objects.update(scope="b")
+
+    ada = browser_of("ada", "view_receivedevent", groups=("namespace:a",))
+
+    assert ">event-b<" not in page(ada, "receivedevent")
+
+
 def test_rejected_messages_are_shown_with_the_reason(browser: Client) -> None:
     for body in (b"{<oops>", b"\xff\xfe"):
         told = Rejected(body=body, headers={"ce-id": "1\x00"}, content_type="t", place="q 7", reason="no\x00 event")

@@ -183,9 +183,15 @@ def identity_of(user: AbstractBaseUser | AnonymousUser) -> Identity | None:
     role = next((role for role, permission in _PERMISSIONS.items() if user.has_perm(permission)), None)
     if role is None:
         return None
+    return Identity(name=user.get_username(), role=role, namespaces=limits_of(user))
+
+
+def limits_of(user: AbstractBaseUser | AnonymousUser) -> frozenset[str] | None:
+    """Return the namespaces that a Django user is limited to, whatever they may do there; None for all."""
+    if not isinstance(user, User) or user.is_superuser:
+        return None
     groups = user.groups.filter(name__startswith=_NAMESPACE_GROUP).values_list("name", flat=True)
-    namespaces = frozenset(group.removeprefix(_NAMESPACE_GROUP) for group in groups)
-    return Identity(name=user.get_username(), role=role, namespaces=namespaces or None)
+    return frozenset(group.removeprefix(_NAMESPACE_GROUP) for group in groups) or None
 
 
 def _save_key(text: str, *, name: str, role: str, namespaces: frozenset[str], expires_at: datetime | None) -> ApiKey:
