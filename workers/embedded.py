@@ -119,7 +119,7 @@ class Embedded:
         self._courier = Courier(process, lease)
         self._retention = Retention(process.clock)
         self._scaling = ScalingWatch(process)
-        self._bridges = Bridges(process, settings.LEMLINE.events.bridges)
+        self._bridges = Bridges(process, settings.LEMLINE.events.bridges, settings.LEMLINE.messaging.consumer_group)
         self._sweeper = Sweeper(
             process.records,
             process.clock,

@@ -134,7 +134,7 @@ def _threads(process: Process, roles: Sequence[str]) -> list[Any]:
     if settings.LEMLINE.jvm.memory.max is not None:
         threads.append(MemoryGuard(settings.LEMLINE.jvm.memory.max))
     if "events" in roles:
-        threads.append(Bridges(process, settings.LEMLINE.events.bridges))
+        threads.append(Bridges(process, settings.LEMLINE.events.bridges, settings.LEMLINE.messaging.consumer_group))
         threads.append(Courier(process, lease))
         if settings.LEMLINE.event_processor.enabled:
             threads.append(_event_processor(process))

@@ -29,6 +29,9 @@ SORTS: Mapping[str, Sort] = {
 }
 """By scheme; with an `s` at its end the connection is encrypted (NATS: `tls`)."""
 
+_OF_A_GROUP = frozenset({"group", "durable"})
+"""Parameters that name those who share what comes."""
+
 _ENCRYPTED_PORTS = {"amqp": 5671, "mqtt": 8883}
 _ENCRYPTED = {"rediss": "redis", "amqps": "amqp", "tls": "nats", "mqtts": "mqtt", "kafkas": "kafka"}
 
@@ -59,8 +62,12 @@ class Address:
         return self.parameters[parameter]
 
 
-def address_of(text: str) -> Address:
+def address_of(text: str, group: str = "lemline") -> Address:
     """Read `redis://host:6379/0?stream=orders`; parts that have `?`, `&`, `,` or `#` in them with `%` and their code.
+
+    Args:
+        text: A URL.
+        group: Whose share of the messages it takes, where the URL names no other group.
 
     Raises:
         ValueError: It cannot be read; the message says what is wanted.
@@ -95,19 +102,23 @@ def address_of(text: str) -> Address:
         user=unquote(split.username or ""),
         password=unquote(split.password or ""),
         path=path,
-        parameters={**SORTS[scheme].takes, **given},
+        parameters={**_defaults(SORTS[scheme], group), **given},
         namespace=given.get("namespace", "default"),
         name=given.get("name") or f"{scheme}:{taken}"[:100],
     )
 
 
-def addresses_of(texts: tuple[str, ...]) -> list[Address]:
+def _defaults(sort: Sort, group: str) -> dict[str, str]:
+    return {name: group if name in _OF_A_GROUP else value for name, value in sort.takes.items()}
+
+
+def addresses_of(texts: tuple[str, ...], group: str = "lemline") -> list[Address]:
     """Read several, each with a name of its own.
 
     Raises:
         ValueError: One cannot be read, or two have the same name.
     """
-    found = [address_of(text) for text in texts]
+    found = [address_of(text, group) for text in texts]
     names = [address.name for address in found]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise ValueError(f"more than one is called {', '.join(twice)}; give them names, &name=…")

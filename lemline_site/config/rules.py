@@ -64,7 +64,7 @@ def _scaling(config: Config) -> Iterator[str]:
 
 def _about_bridges(config: Config) -> Iterator[str]:
     try:
-        addresses_of(config.events.bridges)
+        addresses_of(config.events.bridges, config.messaging.consumer_group)
     except ValueError as error:
         yield f"lemline.events.bridges: {error}"
 

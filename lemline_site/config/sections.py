@@ -99,6 +99,10 @@ class Messaging:
     connections: int = 10
     """Connections to the broker that a process keeps for publishing."""
 
+    consumer_group: str = "lemline"
+    """Bridges that take events from a broker share what comes with all of the same group, and each group hears of
+    everything: two installations on one stream need different ones."""
+
     consumer: Consumer = field(default_factory=Consumer)
     rabbitmq: RabbitMQ = field(default_factory=RabbitMQ)
     back_pressure: BackPressure = field(default_factory=BackPressure)

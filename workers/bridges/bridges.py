@@ -13,12 +13,13 @@ class Bridges:
     Args:
         process: The runtime whose database they store to.
         texts: `lemline.events.bridges`.
+        group: `lemline.messaging.consumer-group`.
 
     Raises:
         InvalidRequestError: The client of one is not installed.
     """
 
-    def __init__(self, process: Process, texts: tuple[str, ...]) -> None:
+    def __init__(self, process: Process, texts: tuple[str, ...], group: str) -> None:
         self._bridges = [
             Bridge(
                 address.name,
@@ -26,7 +27,7 @@ class Bridges:
                 maker_of(address),
                 Lease(address.name, process.presence.name, process.clock.now),
             )
-            for address in addresses_of(texts)
+            for address in addresses_of(texts, group)
         ]
 
     def start(self) -> None:

@@ -63,6 +63,15 @@ def test_a_mistake_is_one_of_the_configuration(configure: Callable[[dict[str, st
     assert told.startswith("lemline.events.bridges: redis://host: say which stream to take from")
 
 
+def test_the_group_is_the_configured_one_unless_the_url_names_another() -> None:
+    redis, nats, rabbit = addresses_of(
+        ("redis://a?stream=s&group=own", "nats://a?subject=s", "amqp://a?queue=q"), "billing"
+    )
+
+    assert (redis["group"], nats["group"], nats["durable"]) == ("own", "billing", "billing")
+    assert "group" not in rabbit.parameters
+
+
 def test_two_bridges_of_the_same_name_are_refused() -> None:
     with pytest.raises(ValueError, match=r"more than one is called redis:s; give them names, &name="):
         addresses_of(("redis://a?stream=s", "redis://b?stream=s"))

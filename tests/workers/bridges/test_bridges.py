@@ -175,6 +175,23 @@ def test_one_of_several_processes_takes_at_a_time(stored: str, redis_url: str) -
     assert ids() == list("abcd")
 
 
+def test_each_group_hears_of_everything_and_its_processes_share_it(stored: str, redis_url: str) -> None:
+    broker = RedisBroker(redis_url)
+    send(broker, *"abc")
+
+    for group in ("billing", "shipping", "billing"):
+        with running(f"{broker.url}&group={group}&name={group}"):
+            wait_until(lambda group=group: progress(broker)[group] == (3, 0), lambda: progress(broker))
+
+    assert ids() == list("abc")
+
+
+def progress(broker: RedisBroker) -> dict[str, tuple[int, int]]:
+    """Return by group how many were taken, and how many not acknowledged."""
+    groups = broker.client.xinfo_groups(broker.stream)
+    return {each["name"].decode(): (int(each["entries-read"] or 0), int(each["pending"])) for each in groups}
+
+
 def test_a_lease_that_is_not_renewed_goes_to_another(stored: str) -> None:
     dead, heir = (Lease("b", name, process.current().clock.now, seconds=0.05) for name in ("dead", "heir"))
 
