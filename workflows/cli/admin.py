@@ -107,9 +107,7 @@ def _list_letters(options: argparse.Namespace, output: Output) -> None:
     page = dead_letters.list_dead_letters(actor=actor(), kind=options.kind, limit=options.limit, cursor=options.cursor)
     items = [letter.to_json() for letter in page.items]
     rows = [{**item, "workflow": letter.workflow} for item, letter in zip(items, page.items, strict=True)]
-    output.table(rows, LETTER_COLUMNS, whole={"items": items, "next": page.next})
-    if page.next and output.format == "text":
-        output.note(f"more: --cursor {page.next}")
+    output.page(rows, LETTER_COLUMNS, items, page.next)
 
 
 def _redeliver(options: argparse.Namespace, output: Output) -> None:

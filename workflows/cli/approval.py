@@ -5,7 +5,7 @@ import argparse
 from workflows.cli.areas import Area, Areas
 from workflows.cli.exits import CommandError, Exit
 from workflows.cli.inputs import actor, duration, limit
-from workflows.cli.output import Output
+from workflows.cli.output import Output, named
 from workflows.dsl import jsontext
 from workflows.dsl.jsontext import Json
 
@@ -36,9 +36,7 @@ def _list(options: argparse.Namespace, output: Output) -> None:
 
     page = approvals.list_approvals(actor=actor(), limit=options.limit, cursor=options.cursor)
     items = [question.to_json() for question in page.items]
-    output.table([_row(item) for item in items], COLUMNS, whole={"items": items, "next": page.next})
-    if page.next and output.format == "text":
-        output.note(f"more: --cursor {page.next}")
+    output.page([_row(item) for item in items], COLUMNS, items, page.next)
 
 
 def _get(options: argparse.Namespace, output: Output) -> None:
@@ -72,9 +70,4 @@ def _link(options: argparse.Namespace, output: Output) -> None:
 
 
 def _row(item: dict[str, Json]) -> dict[str, Json]:
-    workflow = item["workflow"]
-    return {
-        **item,
-        "workflow": f"{workflow['namespace']}/{workflow['name']}:{workflow['version']}",
-        "decisions": ", ".join(item["decisions"]),
-    }
+    return {**item, "workflow": named(item["workflow"]), "decisions": ", ".join(item["decisions"])}

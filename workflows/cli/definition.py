@@ -131,9 +131,7 @@ def _list(options: argparse.Namespace, output: Output) -> None:
         actor=actor(), namespace=options.namespace, name=options.name, limit=options.limit, cursor=options.cursor
     )
     rows = [_row(definition) for definition in page.items]
-    output.table(rows, COLUMNS, whole={"items": rows, "next": page.next})
-    if page.next and output.format == "text":
-        output.note(f"more: --cursor {page.next}")
+    output.page(rows, COLUMNS, rows, page.next)
 
 
 def _delete(options: argparse.Namespace, output: Output) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from workflows.cli.areas import Area, Areas
 from workflows.cli.exits import CommandError, Exit
-from workflows.cli.inputs import actor, limit, moment, read_file
+from workflows.cli.inputs import actor, limit, moment, pair, read_file
 from workflows.cli.output import Output, cell, to_json
 from workflows.dsl import jsontext
 from workflows.dsl.jsontext import Json
@@ -34,7 +34,13 @@ def add(areas: "Areas[argparse.ArgumentParser]") -> None:
     publish.add_argument("--subject", metavar="TEXT")
     publish.add_argument("--id", metavar="TEXT", help="the same source and id are taken once (default: a new one)")
     publish.add_argument(
-        "--attribute", "-a", action="append", default=[], type=_attribute, metavar="NAME=TEXT", help="an extension"
+        "--attribute",
+        "-a",
+        action="append",
+        default=[],
+        type=pair("no attribute"),
+        metavar="NAME=TEXT",
+        help="an extension",
     )
     publish.add_argument("--namespace", "-n", help="where namespaces have buses of their own")
     listing, listening = area.verb("list", _list), area.verb("listen", _listen)
@@ -45,13 +51,6 @@ def add(areas: "Areas[argparse.ArgumentParser]") -> None:
     listing.add_argument("--since", type=moment, metavar="TIME")
     listing.add_argument("--limit", type=limit, default=50)
     listing.add_argument("--cursor")
-
-
-def _attribute(text: str) -> tuple[str, str]:
-    name, found, value = text.partition("=")
-    if not found or not name:
-        raise argparse.ArgumentTypeError(f"{text!r} is no attribute; write name=text")
-    return name, value
 
 
 def _publish(options: argparse.Namespace, output: Output) -> None:
@@ -110,9 +109,7 @@ def _list(options: argparse.Namespace, output: Output) -> None:
     page = reception.list_events(wanted, actor=actor(), limit=options.limit, cursor=options.cursor)
     items = [view.to_json() for view in page.items]
     rows = [{**item["event"], "receivedAt": item["receivedAt"]} for item in items]
-    output.table(rows, COLUMNS, whole={"items": items, "next": page.next})
-    if page.next and output.format == "text":
-        output.note(f"more: --cursor {page.next}")
+    output.page(rows, COLUMNS, items, page.next)
 
 
 def _listen(options: argparse.Namespace, output: Output) -> None:

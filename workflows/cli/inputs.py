@@ -132,6 +132,18 @@ def label(text: str) -> tuple[str, str]:
     return text[:cut], text[cut + 1 :]
 
 
+def pair(what: str, form: str = "name=text") -> Callable[[str], tuple[str, str]]:
+    """Return what reads `name=text`. Of anything else it says that it is `what`, and that `form` is to be written."""
+
+    def read(text: str) -> tuple[str, str]:
+        name, found, value = text.partition("=")
+        if not found or not name:
+            raise argparse.ArgumentTypeError(f"{text!r} is {what}; write {form}")
+        return name, value
+
+    return read
+
+
 def actor() -> "Actor":
     """Return the operating system's user as the one who acts: who has the database may do anything."""
     import getpass

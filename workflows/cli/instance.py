@@ -17,8 +17,7 @@ from workflows.cli.inputs import (
     read_input,
     reference,
 )
-from workflows.cli.output import Output, cell
-from workflows.dsl.jsontext import Json
+from workflows.cli.output import Output, cell, named
 
 if TYPE_CHECKING:
     from workflows.runtime.operations import InstanceView
@@ -140,10 +139,8 @@ def _list(options: argparse.Namespace, output: Output) -> None:
         cursor=options.cursor,
     )
     items = [view.to_json(summary=True) for view in page.items]
-    rows = [{**item, "workflow": _workflow(item)} for item in items]
-    output.table(rows, COLUMNS, whole={"items": items, "next": page.next})
-    if page.next and output.format == "text":
-        output.note(f"more: --cursor {page.next}")
+    rows = [{**item, "workflow": named(item["workflow"])} for item in items]
+    output.page(rows, COLUMNS, items, page.next)
 
 
 def _history(options: argparse.Namespace, output: Output) -> None:
@@ -157,8 +154,7 @@ def _history(options: argparse.Namespace, output: Output) -> None:
     output.table(view.tasks.items, TASK_COLUMNS)
     print()
     output.table(view.phases, PHASE_COLUMNS)
-    if view.tasks.next:
-        output.note(f"more: --cursor {view.tasks.next}")
+    output.more(view.tasks.next)
 
 
 def _watch(options: argparse.Namespace, output: Output) -> int:
@@ -230,11 +226,6 @@ def _exit_of(view: "InstanceView") -> Exit:
 def _show(view: "InstanceView", output: Output) -> None:
     shown = view.to_json()
     if output.format == "text":
-        shown = {**shown, "workflow": _workflow(shown)}
+        shown = {**shown, "workflow": named(shown["workflow"])}
         shown = {name: cell(value) if isinstance(value, str) else value for name, value in shown.items()}
     output.record(shown)
-
-
-def _workflow(item: dict[str, Json]) -> str:
-    ref = item["workflow"]
-    return f"{ref['namespace']}/{ref['name']}:{ref['version']}"

@@ -57,6 +57,30 @@ class Output:
             padded = zip(line, widths, strict=True)
             self._line([self.colour(text.ljust(width), text) for text, width in padded])
 
+    def page(
+        self,
+        rows: Sequence[Mapping[str, Json]],
+        columns: Sequence[str],
+        items: Sequence[Mapping[str, Json]],
+        cursor: str | None,
+    ) -> None:
+        """Print a page of a list: for people as a table, and how to go on; to programs what the API answers.
+
+        Args:
+            rows: What the table shows.
+            columns: Which members of them.
+            items: The same entirely.
+            cursor: Where the next page begins; None after the last one.
+        """
+        self.table(rows, columns, whole={"items": list(items), "next": cursor})
+        if self.format == "text":
+            self.more(cursor)
+
+    def more(self, cursor: str | None) -> None:
+        """Tell people how to go on, if there is more."""
+        if cursor:
+            self.note(f"more: --cursor {cursor}")
+
     def record(self, record: Mapping[str, Json]) -> None:
         """Print one object: a line per member for people."""
         if self.format != "text":
@@ -115,6 +139,11 @@ def cell(value: Json) -> str:
     text = value if isinstance(value, str) else to_json(value, indent=False)
     line = " ".join(text.split())
     return line if len(line) <= _WIDEST_CELL or not sys.stdout.isatty() else f"{line[: _WIDEST_CELL - 1]}…"
+
+
+def named(workflow: Mapping[str, Json]) -> str:
+    """Return how a workflow is called, of what the API says about it: `namespace/name:version`."""
+    return f"{workflow['namespace']}/{workflow['name']}:{workflow['version']}"
 
 
 def masked(text: str) -> str:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from workflows.cli.areas import Area, Areas, Verb
 from workflows.cli.inputs import actor, limit, moment
-from workflows.cli.output import Output
+from workflows.cli.output import Output, named
 from workflows.dsl.jsontext import Json
 
 if TYPE_CHECKING:
@@ -56,9 +56,7 @@ def _list(options: argparse.Namespace, output: Output) -> None:
         actor=actor(), namespace=options.namespace, name=options.name, limit=options.limit, cursor=options.cursor
     )
     items = [view.to_json() for view in page.items]
-    output.table([_row(item) for item in items], COLUMNS, whole={"items": items, "next": page.next})
-    if page.next and output.format == "text":
-        output.note(f"more: --cursor {page.next}")
+    output.page([_row(item) for item in items], COLUMNS, items, page.next)
 
 
 def _get(options: argparse.Namespace, output: Output) -> None:
@@ -111,5 +109,4 @@ def _show(view: "ScheduleView", output: Output) -> None:
 
 
 def _row(item: dict[str, Json]) -> dict[str, Json]:
-    workflow = item["workflow"]
-    return {**item, "workflow": f"{workflow['namespace']}/{workflow['name']}:{workflow['version']}"}
+    return {**item, "workflow": named(item["workflow"])}

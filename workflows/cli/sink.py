@@ -4,7 +4,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from workflows.cli.areas import Area, Areas
-from workflows.cli.inputs import actor, confirm
+from workflows.cli.inputs import actor, confirm, pair
 from workflows.cli.output import Output
 
 if TYPE_CHECKING:
@@ -37,19 +37,12 @@ def _add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--namespace", "-n", default="", help="of this one only")
     parser.add_argument("--workflow", default="", help="of this one only")
     parser.add_argument(
-        "--filter", action="append", default=[], type=_filter, metavar="ATTRIBUTE=TEXT",
+        "--filter", action="append", default=[], type=pair("no filter", "attribute=text"), metavar="ATTRIBUTE=TEXT",
         help="events with this attribute only, such as type=com.example.*; repeated for one attribute, one of them",
     )  # fmt: skip
     parser.add_argument("--secret", default="", metavar="NAME", help="of the secret that signs what is sent by HTTP")
     parser.add_argument("--credentials", default="", metavar="NAME", help="of the secret by which it lets us in")
     parser.add_argument("--reason", default="", help="for the audit")
-
-
-def _filter(text: str) -> tuple[str, str]:
-    name, found, value = text.partition("=")
-    if not found or not name:
-        raise argparse.ArgumentTypeError(f"{text!r} is no filter; write attribute=text")
-    return name, value
 
 
 def _list(options: argparse.Namespace, output: Output) -> None:
@@ -58,7 +51,7 @@ def _list(options: argparse.Namespace, output: Output) -> None:
 
     items = [view.to_json() for view in sinks.list_sinks(actor=actor())]
     rows = [{**item, "kinds": ",".join(item["kinds"])} for item in items]
-    output.table(rows, COLUMNS, whole={"items": items, "next": None})
+    output.page(rows, COLUMNS, items, None)
 
 
 def _get(options: argparse.Namespace, output: Output) -> None:

@@ -4,7 +4,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from workflows.cli.areas import Area, Areas
-from workflows.cli.inputs import actor, limit, read_file
+from workflows.cli.inputs import actor, limit, pair, read_file
 from workflows.cli.output import Output
 from workflows.dsl.jsontext import Json
 
@@ -30,15 +30,8 @@ def add(areas: "Areas[argparse.ArgumentParser]") -> None:
     test = area.verb("test", _test)
     test.add_argument("name")
     test.add_argument("--file", "-f", metavar="FILE", required=True, help="JSON as it would be posted; - is stdin")
-    test.add_argument("--header", action="append", default=[], type=_header, metavar="NAME=TEXT")
-    test.add_argument("--query", action="append", default=[], type=_header, metavar="NAME=TEXT")
-
-
-def _header(text: str) -> tuple[str, str]:
-    name, found, value = text.partition("=")
-    if not found or not name:
-        raise argparse.ArgumentTypeError(f"{text!r} is none; write name=text")
-    return name, value
+    test.add_argument("--header", action="append", default=[], type=pair("none"), metavar="NAME=TEXT")
+    test.add_argument("--query", action="append", default=[], type=pair("none"), metavar="NAME=TEXT")
 
 
 def _create(options: argparse.Namespace, output: Output) -> None:
@@ -61,9 +54,7 @@ def _list(options: argparse.Namespace, output: Output) -> None:
 
     page = webhooks.list_webhooks(actor=actor(), limit=options.limit, cursor=options.cursor)
     items = [webhook.to_json() for webhook in page.items]
-    output.table([_row(item) for item in items], COLUMNS, whole={"items": items, "next": page.next})
-    if page.next and output.format == "text":
-        output.note(f"more: --cursor {page.next}")
+    output.page([_row(item) for item in items], COLUMNS, items, page.next)
 
 
 def _get(options: argparse.Namespace, output: Output) -> None:
