@@ -8,6 +8,8 @@ import re
 import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import aiohttp
@@ -186,6 +188,15 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, aiohttp.InvalidURL):
         return type(error).__name__
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+def date_of(text: str) -> datetime | None:
+    """Return a date as headers have it; None for what is none."""
+    try:
+        found = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
 
 
 def members_of(headers: Mapping[str, str]) -> dict[str, str]:

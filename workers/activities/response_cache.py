@@ -10,10 +10,9 @@ import time
 from collections import OrderedDict
 from collections.abc import Hashable
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 
 from workers.activities.calls import Limits
-from workers.activities.client import Request, Response
+from workers.activities.client import Request, Response, date_of
 
 METHODS = frozenset({"GET", "HEAD"})
 STATUSES = frozenset({200, 203, 204})
@@ -29,8 +28,6 @@ class ResponseCache:
         self._lock = threading.Lock()
         self._kept: OrderedDict[Hashable, tuple[float, Response]] = OrderedDict()
         self._bytes = 0
-        self.hits = 0
-        self.misses = 0
 
     def get(self, key: Hashable) -> Response | None:
         """Return a fresh answer."""
@@ -38,11 +35,8 @@ class ResponseCache:
             found = self._kept.get(key)
             if found is not None and time.monotonic() < found[0]:
                 self._kept.move_to_end(key)
-                self.hits += 1
                 return found[1]
-            if found is not None:
-                self._drop(key)
-            self.misses += 1
+            self._drop(key)
             return None
 
     def keep(self, key: Hashable, response: Response, limits: Limits) -> None:
@@ -102,7 +96,7 @@ def freshness(response: Response, most: float) -> float:
         return min(most, (_seconds(said["max-age"]) or 0.0) - age)
     if "Expires" in headers:
         # What is no date, like 0, means that it has expired.
-        expires, date = _date(headers["Expires"]), _date(headers.get("Date", "")) or datetime.now(UTC)
+        expires, date = date_of(headers["Expires"]), date_of(headers.get("Date", "")) or datetime.now(UTC)
         return 0.0 if expires is None else min(most, (expires - date).total_seconds() - age)
     return most
 
@@ -114,14 +108,6 @@ def directives(text: str) -> dict[str, str]:
 
 def _seconds(text: str) -> float | None:
     return float(text) if text.isascii() and text.isdigit() else None
-
-
-def _date(text: str) -> datetime | None:
-    try:
-        found = parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
 
 
 RESPONSES = ResponseCache()

@@ -1,16 +1,15 @@
 """A URL that takes CloudEvents by POST."""
 
-import base64
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 
 from multidict import CIMultiDict
 from yarl import URL
 
+from workers.activities.authentication import the_basic
 from workers.activities.calls import ActivityError, Limits
-from workers.activities.client import HttpClient, Request, Response, shown
+from workers.activities.client import HttpClient, Request, Response, date_of, shown
 from workers.sinks.layout import lay_out
 from workers.sinks.sender import AwayError, FailedError, Place, RefusedError, SendError
 from workers.sinks.signature import id_of, signed
@@ -71,8 +70,7 @@ class HttpSender:
             return {}
         value = self._place.value_of(self._place.credentials)
         if isinstance(value, Mapping):
-            pair = f"{value.get('username', '')}:{value.get('password', '')}"
-            return {"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
+            return {"Authorization": the_basic(str(value.get("username", "")), str(value.get("password", "")))}
         return {"Authorization": f"Bearer {value}"}
 
 
@@ -90,9 +88,5 @@ def _retry_after(text: str) -> float:
     """Return seconds; 0 where nothing is said that can be read."""
     if text.isascii() and text.isdecimal():
         return float(text[:9])
-    try:
-        moment = parsedate_to_datetime(text)
-    except ValueError:
-        return 0.0
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return max(0.0, (moment - datetime.now(UTC)).total_seconds())
+    moment = date_of(text)
+    return 0.0 if moment is None else max(0.0, (moment - datetime.now(UTC)).total_seconds())
