@@ -52,3 +52,4 @@ def test_after_its_time_a_program_is_compiled_again():
     keep_programs(10, lambda: next(ages))
 
     assert expressions._program(TEXT) is not expressions._program(TEXT)
+    assert compiled(TEXT, ()) is not compiled(TEXT, ())

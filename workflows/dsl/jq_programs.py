@@ -6,7 +6,7 @@ fixes its own arguments at compile time, which costs a hundred evaluations.
 
 import functools
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import jq
 
@@ -53,20 +53,26 @@ def wrapped(text: str, names: Iterable[str]) -> str:
 
 def compiled(text: str, names: tuple[str, ...]) -> jq._Program:
     """Return the compiled program; ValueError with jq's message when it does not compile."""
-    return _remembered(text, names)
+    return _remembered(text, names, _age())
 
 
-def keep(count: int) -> None:
-    """Say how many compiled programs this process remembers; 0 for none."""
-    global _remembered
-    _remembered = functools.lru_cache(count)(_compiled)
+def keep(count: int, age: Callable[[], float]) -> None:
+    """Say how many compiled programs this process remembers.
+
+    Args:
+        count: 0 for none.
+        age: What a program is remembered by besides its text: once this gives something else, it is compiled again.
+    """
+    global _remembered, _age
+    _remembered, _age = functools.lru_cache(count)(_compiled), age
 
 
-def _compiled(text: str, names: tuple[str, ...]) -> jq._Program:
+def _compiled(text: str, names: tuple[str, ...], age: float) -> jq._Program:
     return jq.compile(wrapped(text, names))
 
 
 _remembered = functools.lru_cache(CACHE)(_compiled)
+_age: Callable[[], float] = int
 
 
 def _inspect(text: str) -> None:

@@ -156,7 +156,7 @@ def keep_programs(count: int, age: Callable[[], float]) -> None:
     """
     global _remembered, _age
     _remembered, _age = functools.lru_cache(count)(_programmed), age
-    jq_programs.keep(count)
+    jq_programs.keep(count, age)
 
 
 def _programmed(text: str, age: float) -> _Program:
