@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 
 from workflows.dsl import resources, shapes
+from workflows.dsl.cloud_events import IDENTIFYING, LONGEST_BYTES, is_name, is_too_long
 from workflows.dsl.expression import Expression, Template, expressions_in
 from workflows.dsl.jsontext import Json
 from workflows.dsl.model import Correlation, EventFilter, EventStrategy, SubscriptionIterator, TaskList
@@ -12,11 +13,6 @@ from workflows.dsl.shapes import Context
 
 _MODES = ("one", "any", "all")
 _URIS = ("source", "dataschema")
-_NAME = re.compile(r"[a-z0-9]+")
-_INDEXED = ("id", "source", "type")
-LONGEST_BYTES = 1000
-"""Of an `id`, a `source` and a `type`, in UTF-8: what an index takes."""
-
 _TEXTS = ("id", "type", "subject", "datacontenttype", "time", *_URIS)
 
 
@@ -35,11 +31,11 @@ def event(context: Context, value: Json, pointer: str) -> Template:
 
 def _check_attributes(context: Context, inner: dict[str, Json], pointer: str) -> None:
     for key in inner:
-        if not _NAME.fullmatch(key) and key != "data_base64":
+        if not is_name(key) and key != "data_base64":
             message = f"{key!r} is no attribute of a CloudEvent: their names have lower case letters and digits only"
             context.issues.error(below(pointer, key), message, f"write {hint}" if (hint := _plain(key)) else "")
-    for key in _INDEXED:
-        if isinstance(inner.get(key), str) and len(inner[key].encode()) > LONGEST_BYTES:
+    for key in IDENTIFYING:
+        if isinstance(inner.get(key), str) and is_too_long(key, inner[key]):
             context.issues.error(below(pointer, key), f"a CloudEvent's {key} has {LONGEST_BYTES} bytes at most")
     for key in _TEXTS:
         if key in inner:

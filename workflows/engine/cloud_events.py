@@ -5,17 +5,13 @@ Source: CloudEvents 1.0.2; DSL reference, "Listen", `read`.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 
-from workflows.dsl.events import LONGEST_BYTES
+from workflows.dsl.cloud_events import DATA, IDENTIFYING, LONGEST_BYTES, NUMBERS, is_name, is_too_long
 from workflows.dsl.jsontext import Json, encode
 
-_INDEXED = ("id", "source", "type")
-_DATA = ("data", "data_base64")
-_TEXTS = (*_INDEXED, "specversion", "subject", "datacontenttype", "dataschema", "time")
-_NAME = re.compile(r"[a-z0-9]+")
+_TEXTS = (*IDENTIFYING, "specversion", "subject", "datacontenttype", "dataschema", "time")
 
 
 def reading(event: Mapping[str, Json], mode: str) -> Json:
@@ -35,23 +31,23 @@ def reading(event: Mapping[str, Json], mode: str) -> Json:
 
 def mistakes(event: Mapping[str, Json]) -> Iterator[str]:
     """Yield what keeps an object from being a CloudEvent."""
-    for name in ("id", "source", "type"):
+    for name in IDENTIFYING:
         if not event.get(name):
             yield f"it lacks its {name}"
     if event.get("specversion") != "1.0":
         yield 'its specversion is not "1.0"'
-    if all(name in event for name in _DATA):
+    if all(name in event for name in DATA):
         yield "it has both data and data_base64"
     for name, value in event.items():
-        if name not in _DATA:
+        if name not in DATA:
             yield from _mistakes_of(name, value)
 
 
 def _mistakes_of(name: str, value: Json) -> Iterator[str]:
-    if not _NAME.fullmatch(name):
+    if not is_name(name):
         yield f"{name!r} is no attribute's name: those have lower case letters and digits only"
     elif isinstance(value, str):
-        if name in _INDEXED and len(value.encode()) > LONGEST_BYTES:
+        if is_too_long(name, value):
             yield f"its {name} is longer than {LONGEST_BYTES} bytes"
         if "\0" in value:
             yield f"its {name} has a NUL in it"
@@ -61,7 +57,7 @@ def _mistakes_of(name: str, value: Json) -> Iterator[str]:
         yield f"its {name} is no text"
     elif not isinstance(value, bool | int):
         yield f"its {name} is no text, whole number, true or false: put it into data"
-    elif not -(2**31) <= value < 2**31:
+    elif value not in NUMBERS:
         yield f"its {name} is out of range: numbers of attributes have 32 bits"
 
 

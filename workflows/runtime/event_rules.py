@@ -15,14 +15,12 @@ from cloudevents.core.exceptions import CloudEventValidationError
 from cloudevents.core.v1.event import CloudEvent
 from django.conf import settings
 
+from workflows.dsl.cloud_events import DATA, LONGEST_BYTES, NUMBERS, is_name, is_too_long
 from workflows.dsl.jsontext import Json, JsonError, decode, encode
 from workflows.runtime.errors import InvalidRequestError, TooLargeError
 
 Event = dict[str, Json]
 """A CloudEvent in JSON format."""
-
-LONGEST_BYTES = 1000
-"""Of `id`, `source` and `type`, in UTF-8: what an index takes."""
 
 MOST_TOLD = 100
 """Mistakes that are told one by one."""
@@ -44,11 +42,7 @@ _EXPLAINED = {
 }
 """What is said instead of the SDK's words, which name types of Python."""
 
-_INDEXED = ("id", "source", "type")
-_DATA = ("data", "data_base64")
-_NAME = re.compile(r"[a-z0-9]+")
 _JSON_TYPE = re.compile(r"[^/;\s]+/([^;\s]+\+)?json\s*(;.*)?", re.IGNORECASE)
-_SMALLEST, _GREATEST = -(2**31), 2**31 - 1
 
 
 def is_json(content_type: str) -> bool:
@@ -120,7 +114,7 @@ def _attribute_mistakes(event: Event) -> Iterator[tuple[str, str]]:
     """Yield what is wrong with attributes: what is missing, then what the SDK says, then what it does not look at."""
     missing = [name for name in _REQUIRED if event.get(name) in (None, "")]
     yield from ((name, f"is missing: {_REQUIRED[name]}") for name in missing)
-    attributes = {name: value for name, value in event.items() if name not in _DATA and name not in missing}
+    attributes = {name: value for name, value in event.items() if name not in DATA and name not in missing}
     told = set(missing)
     for name, text in _by_sdk(attributes, missing):
         told.add(name)
@@ -144,16 +138,16 @@ def _by_sdk(attributes: Mapping[str, Json], missing: Iterable[str]) -> Iterator[
 
 
 def _beyond_sdk(name: str, value: Json) -> Iterator[str]:
-    if not _NAME.fullmatch(name):
+    if not is_name(name):
         yield "names of attributes have lower case letters and digits only"
     elif isinstance(value, str):
-        if name in _INDEXED and len(value.encode()) > LONGEST_BYTES:
+        if is_too_long(name, value):
             yield f"is longer than {LONGEST_BYTES} bytes in UTF-8"
         if "\x00" in value:
             yield "has a NUL in it, which is not possible in an attribute"
     elif not isinstance(value, bool | int):
         yield f"is {named(value)}; attributes are texts, whole numbers or true and false: put it into data"
-    elif not _SMALLEST <= value <= _GREATEST:
+    elif value not in NUMBERS:
         yield "is out of range: numbers of attributes have 32 bits; write it as text, or put it into data"
 
 

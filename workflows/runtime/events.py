@@ -8,14 +8,12 @@ from dataclasses import dataclass
 
 from django.db import connection, transaction
 
+from workflows.dsl.cloud_events import IDENTIFYING, LONGEST_BYTES, is_too_long
 from workflows.runtime import event_rows
 from workflows.runtime.errors import InvalidRequestError
 from workflows.runtime.event_rows import Event
 from workflows.runtime.process import current
 from workflows.runtime.sqlite import stored
-
-KEY_BYTES = 1000
-"""Bytes of a source, an id or a type, at most: what events are found by has to fit into an index."""
 
 STATEMENT_BYTES = 8 * 1024 * 1024
 """Events that travel to the database in one statement, more or less."""
@@ -58,12 +56,12 @@ def receive(events: Sequence[Event], *, namespace: str, by: str) -> Received:
 def _check(events: Sequence[Event]) -> None:
     errors: list[dict[str, object]] = []
     for index, event in enumerate(events):
-        for name in ("id", "source", "type"):
+        for name in IDENTIFYING:
             value = event.get(name)
             if not isinstance(value, str) or not value:
                 message = f"`{name}` must be a text that is not empty"
-            elif len(value.encode("utf-8", "replace")) > KEY_BYTES:
-                message = f"`{name}` is longer than {KEY_BYTES} bytes"
+            elif is_too_long(name, value):
+                message = f"`{name}` is longer than {LONGEST_BYTES} bytes"
             else:
                 continue
             errors.append({"index": index, "pointer": f"/{name}", "message": message})

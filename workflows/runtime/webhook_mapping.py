@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from workflows.dsl.cloud_events import IDENTIFYING, NUMBERS
 from workflows.dsl.expression import (
     ArrayTemplate,
     Expression,
@@ -36,7 +37,6 @@ _NAME = re.compile(r"[a-z0-9]{1,20}")
 """Source: CloudEvents 1.0, "Naming Conventions"."""
 
 _ATTRIBUTES = frozenset({"id", "source", "type", "subject", "time", "datacontenttype", "dataschema"})
-_REQUIRED = ("id", "source", "type")
 _OURS = {"specversion": "is 1.0 in each event", "data_base64": "is not for JSON, which goes into data"}
 
 
@@ -168,7 +168,7 @@ def event_of(template: EventTemplate, posted: Posted, *, name: str) -> dict[str,
         event[attribute] = value if attribute == "data" else _attribute(attribute, value)
     # Null is no value of an attribute: one that is not there.
     event = {key: value for key, value in event.items() if value is not None or key == "data"}
-    for attribute in _REQUIRED:
+    for attribute in IDENTIFYING:
         if not event.get(attribute):
             raise _no_event(attribute, "is empty for this body")
     return event
@@ -200,7 +200,7 @@ def _attribute(attribute: str, value: Json) -> Json:
         raise _no_event(attribute, f"has to be a text, not {'an object' if isinstance(value, dict) else 'an array'}")
     if value is None or isinstance(value, str):
         return value
-    is_whole = isinstance(value, int) and (isinstance(value, bool) or -(2**31) <= value < 2**31)
+    is_whole = isinstance(value, int) and (isinstance(value, bool) or value in NUMBERS)
     return value if is_whole and attribute not in _ATTRIBUTES else encode(value).decode()
 
 
