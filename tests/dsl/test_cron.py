@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from workflows.dsl.cron import Cron, parse_cron
@@ -88,6 +88,7 @@ def test_a_time_of_the_day_happens_as_often_as_there_are_days(zone: str, text: s
     start=st.sampled_from([datetime(2026, month, 1, tzinfo=UTC) for month in (3, 4, 10, 11)]),
     minutes=st.integers(0, 31 * 24 * 60),
 )
+@example(text="30 * * * *", zone=LORD_HOWE, start=datetime(2026, 4, 1, tzinfo=UTC), minutes=4861)
 @settings(max_examples=60, deadline=None)
 def test_a_rhythm_happens_at_each_minute_whose_clock_fits(text: str, zone: str, start: datetime, minutes: int) -> None:
     cron = parse_cron(text, zone)

@@ -11,6 +11,7 @@ skips an hour and shows another twice.
 
 import re
 from bisect import bisect_left
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
@@ -36,6 +37,9 @@ _ZONED = re.compile(r"(?:CRON_TZ|TZ)=(\S+)\s+(.+)", re.DOTALL)
 _SHIFT = timedelta(hours=3)
 """No clock was ever set by more at once, but for islands that changed the side of the date line."""
 
+_SPANS = tuple(timedelta(days=days) for days in (1 / 24, 1, 32, 370, 3000, 18300))
+"""How far back a rhythm is looked for, further only where it did not happen: its seconds are not walked for days."""
+
 _SOME_DAY = datetime(2026, 1, 1)  # noqa: DTZ001  (on no clock in particular)
 
 
@@ -51,29 +55,50 @@ class Cron:
 
     def after(self, moment: datetime) -> datetime | None:
         """Return the first time after a moment, UTC; None when there is none within fifty years."""
-        return next(self._times(moment, is_reverse=False), None)
+        return next(self._times(moment), None)
 
     def before(self, moment: datetime) -> datetime | None:
         """Return the last time at or before a moment, UTC; None when there was none within fifty years."""
-        return next(self._times(moment, is_reverse=True), None)
+        if not self._is_rhythm:
+            return next(self._times_of_day(moment, is_reverse=True), None)
+        until = moment + timedelta(microseconds=1)
+        for span in _SPANS:
+            found = deque(takewhile(lambda time: time < until, self._rhythm(moment - span)), maxlen=1)
+            if found:
+                return found[0]
+        return None
 
     def between(self, start: datetime, end: datetime, most: int) -> list[datetime]:
         """Return the times from a moment, itself included, to before another; those after the first `most` are left
         out.
         """
-        times = self._times(start - timedelta(microseconds=1), is_reverse=False)
+        times = self._times(start - timedelta(microseconds=1))
         return list(islice(takewhile(lambda time: time < end, times), most))
 
-    def _times(self, moment: datetime, *, is_reverse: bool) -> Iterator[datetime]:
+    @property
+    def _is_rhythm(self) -> bool:
         minute, hour = self.fields.split()[-5:-3]
-        is_rhythm = minute.startswith("*") or hour.startswith("*")
-        return (self._rhythm if is_rhythm else self._times_of_day)(moment, is_reverse)
+        return minute.startswith("*") or hour.startswith("*")
 
-    def _rhythm(self, moment: datetime, is_reverse: bool) -> Iterator[datetime]:
-        # Backwards, the second at hand counts as well.
-        start = moment.replace(microsecond=0) + timedelta(seconds=1) if is_reverse else moment
-        for found in CronSim(self.fields, start.astimezone(_zone(self.zone)), reverse=is_reverse):
-            yield found.astimezone(UTC)
+    def _times(self, moment: datetime) -> Iterator[datetime]:
+        return self._rhythm(moment) if self._is_rhythm else self._times_of_day(moment, is_reverse=False)
+
+    def _rhythm(self, moment: datetime) -> Iterator[datetime]:
+        """Walk along the clock as it is set, and from the moment at which it is set anew along the other one."""
+        zone, last = _zone(self.zone), moment.astimezone(UTC)
+        begin: datetime | None = last
+        while begin is not None:
+            offset, local = _offset(last, zone), begin + _offset(last, zone)
+            begin = None
+            for found in CronSim(self.fields, local.replace(tzinfo=None)):
+                time = found.replace(tzinfo=UTC) - offset
+                change = _first_change(zone, offset, last, time)
+                if change is not None:
+                    # What the clock shows when it has just been set counts as well.
+                    last, begin = change, change - timedelta(microseconds=1)
+                    break
+                last = time
+                yield time
 
     def _times_of_day(self, moment: datetime, is_reverse: bool) -> Iterator[datetime]:
         """Walk along a clock that is never set, and say for each time when the real one shows it."""
@@ -141,6 +166,24 @@ def _explained(error: str, fields: str) -> str:
 @cache
 def _zone(name: str) -> tzinfo:
     return UTC if name == "UTC" else ZoneInfo(name)
+
+
+def _offset(moment: datetime, zone: tzinfo) -> timedelta:
+    return moment.astimezone(zone).utcoffset() or timedelta()
+
+
+def _first_change(zone: tzinfo, offset: timedelta, start: datetime, end: datetime) -> datetime | None:
+    """Return when a clock that shows this offset is set to another one, after a moment and not after another.
+
+    One that is set back again in between is overlooked, unless that is close to the ends: nothing that lies in between
+    on the one clock does so on the other.
+    """
+    for probe in (start + _SHIFT, end - _SHIFT, end) if end - start > _SHIFT else (end,):
+        if _offset(probe, zone) != offset:
+            seconds = range(round((probe - start).total_seconds()) + 1)
+            place = bisect_left(seconds, True, key=lambda n: _offset(start + timedelta(seconds=n), zone) != offset)
+            return start.replace(microsecond=0) + timedelta(seconds=place)
+    return None
 
 
 def _shown(local: datetime, zone: tzinfo) -> datetime:
