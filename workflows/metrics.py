@@ -8,12 +8,11 @@ from collections.abc import Iterator
 
 import msgspec
 from django.conf import settings
-from django.db.models import Count
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from workflows.models import OPEN_STATUSES, Instance, LoadSample, Node
-from workflows.runtime.load import Load
+from workflows.models import LoadSample, Node
+from workflows.runtime.load import Load, open_counts
 from workflows.runtime.process import current
 
 _USED = (
@@ -35,10 +34,8 @@ class _Cluster:
             yield from _sampled(sample)
 
     def _instances(self) -> Metric:
-        """Ended ones are not counted: they are many."""
-        rows = Instance.objects.open().values_list("status").annotate(Count("pk")).order_by()
         family = GaugeMetricFamily("lemline_instances", "Instances that have not ended, by status.", labels=("status",))
-        for status, count in (dict.fromkeys(OPEN_STATUSES, 0) | dict(rows)).items():
+        for status, count in open_counts().items():
             family.add_metric((status,), count)
         return family
 

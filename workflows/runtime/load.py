@@ -9,7 +9,7 @@ from statistics import quantiles
 import msgspec
 from django.db.models import Count
 
-from workflows.models import Instance, PendingEvent
+from workflows.models import OPEN_STATUSES, Instance, PendingEvent
 from workflows.runtime.ports import DispatchError
 from workflows.runtime.process import Process
 from workflows.runtime.queues import by_pool
@@ -64,16 +64,21 @@ class Load(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
 
 def read_load(process: Process, now: datetime) -> Load:
     """Look at the whole cluster."""
-    open_counts = dict(Instance.objects.open().values_list("status").annotate(Count("pk")).order_by())
     latency, ended = _latency(now)
     return Load(
-        pending=open_counts.get("pending", 0),
+        pending=open_counts()["pending"],
         messages=_messages(process),
         events=PendingEvent.objects.count(),
         active=_active(),
         latency=latency,
         ended=ended,
     )
+
+
+def open_counts() -> dict[str, int]:
+    """Return how many instances have not ended, by status. Ended ones are not counted: they are many."""
+    rows = Instance.objects.open().values_list("status").annotate(Count("pk")).order_by()
+    return dict.fromkeys(OPEN_STATUSES, 0) | dict(rows)
 
 
 def _messages(process: Process) -> dict[str, dict[str, int]] | None:
