@@ -11,7 +11,7 @@ from pydantic import Field
 
 from workflows.api import schemas
 from workflows.api.access import OPERATOR, VIEWER, actor_of
-from workflows.api.bodies import answer, check_json, parse, read_body
+from workflows.api.bodies import answer, read_as
 from workflows.api.schemas import answers, body_of, without_parameters
 from workflows.runtime import approvals
 from workflows.runtime.views import instant
@@ -97,7 +97,7 @@ def get_approval(request: HttpRequest, approval_id: str) -> HttpResponse:
 @without_parameters
 def answer_approval(request: HttpRequest, approval_id: str) -> HttpResponse:
     """`202` once the answer is stored: the first one counts. The same again changes nothing, another one is `409`."""
-    body = parse(check_json(read_body(request, settings.LEMLINE.limits.event, "lemline.limits.event")), DecisionBody)
+    body = read_as(request, DecisionBody, settings.LEMLINE.limits.event, "lemline.limits.event")
     done = approvals.answer(approval_id, body.decision, body.data, actor=actor_of(request))
     return answer(done.to_json(), status=202)
 
@@ -112,8 +112,7 @@ def answer_approval(request: HttpRequest, approval_id: str) -> HttpResponse:
 @without_parameters
 def make_link(request: HttpRequest, approval_id: str) -> HttpResponse:
     """For somebody without an account: a page that shows the question and takes one answer until it expires."""
-    text = read_body(request, settings.LEMLINE.limits.event, "lemline.limits.event")
-    body = parse(check_json(text or b"{}"), LinkBody)
+    body = read_as(request, LinkBody, settings.LEMLINE.limits.event, "lemline.limits.event", may_be_empty=True)
     link = approvals.link_to(approval_id, actor=actor_of(request), reader=body.for_, span=body.expires_in)
     shown = {"url": request.build_absolute_uri(link.path), "expiresAt": instant(link.expires_at)}
     return answer(shown, status=201)

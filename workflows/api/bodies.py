@@ -68,6 +68,26 @@ def parse(body: Json, schema: type[Body]) -> Body:
         raise InvalidRequestError(f"The body cannot be read: {named}.", errors=tuple(details)) from error
 
 
+def read_as(
+    request: HttpRequest, schema: type[Body], limit_bytes: int, limit_key: str, *, may_be_empty: bool = False
+) -> Body:
+    """Return a body of JSON as the object that a route takes.
+
+    Args:
+        request: Whose body is read.
+        schema: What it has to be.
+        limit_bytes: Of the body.
+        limit_key: What sets the limit; `fixed` for nothing.
+        may_be_empty: Whether no body is an object without members.
+
+    Raises:
+        TooLargeError: Over the limit.
+        InvalidRequestError: It is not JSON, or something else; `errors` says where.
+    """
+    text = read_body(request, limit_bytes, limit_key)
+    return parse(check_json(b"{}" if may_be_empty and not text else text), schema)
+
+
 def answer(value: Json, *, status: int = 200, headers: Mapping[str, str] | None = None) -> HttpResponse:
     """Return JSON with every number as it was given."""
     return HttpResponse(jsontext.encode(value), status=status, content_type="application/json", headers=headers)

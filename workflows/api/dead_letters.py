@@ -10,7 +10,7 @@ from ninja import Query, Router
 
 from workflows.api import schemas
 from workflows.api.access import OPERATOR, VIEWER, actor_of
-from workflows.api.bodies import answer, check_json, parse, read_body
+from workflows.api.bodies import answer, read_as
 from workflows.api.instances import ENVELOPE_BYTES, instance_key, show
 from workflows.api.schemas import answers, body_of, without_parameters
 from workflows.dsl import jsontext
@@ -77,8 +77,8 @@ def redeliver(request: HttpRequest, letter_id: str) -> HttpResponse:
     """An instance enters the task again that it stood at, as its `retry` does; `input` replaces that task's. An event
     is sent again: answered 202.
     """
-    text = read_body(request, settings.LEMLINE.limits.input + ENVELOPE_BYTES, "lemline.limits.input")
-    body = parse(check_json(text or b"{}"), RedeliverBody)
+    limit_bytes = settings.LEMLINE.limits.input + ENVELOPE_BYTES
+    body = read_as(request, RedeliverBody, limit_bytes, "lemline.limits.input", may_be_empty=True)
     if lost_events.is_event(letter_id):
         if "input" in body.model_fields_set:
             message = "an event is sent as it is"

@@ -8,7 +8,7 @@ from ninja import Query, Router
 
 from workflows.api import schemas
 from workflows.api.access import OPERATOR, VIEWER, actor_of
-from workflows.api.bodies import Body, answer, check_json, parse, read_body
+from workflows.api.bodies import Body, answer, read_as
 from workflows.api.schemas import answers, body_of, without_parameters
 from workflows.dsl import jsontext
 from workflows.runtime import operations
@@ -118,5 +118,5 @@ def show(view: InstanceView, *, status: int = 200, headers: dict[str, str] | Non
 
 
 def _read(request: HttpRequest, schema: type[Body]) -> Body:
-    text = read_body(request, settings.LEMLINE.limits.input + ENVELOPE_BYTES, "lemline.limits.input")
-    return parse(check_json(text or b"{}"), schema)
+    limit_bytes = settings.LEMLINE.limits.input + ENVELOPE_BYTES
+    return read_as(request, schema, limit_bytes, "lemline.limits.input", may_be_empty=True)

@@ -6,7 +6,7 @@ from ninja import Router
 from workflows import models
 from workflows.api import schemas
 from workflows.api.access import ADMIN, actor_of
-from workflows.api.bodies import answer, check_json, no_content, parse, read_body
+from workflows.api.bodies import answer, no_content, read_as
 from workflows.api.schemas import answers, body_of, without_parameters
 from workflows.dsl.jsontext import Json
 from workflows.runtime import accounts
@@ -34,7 +34,7 @@ def list_keys(request: HttpRequest) -> HttpResponse:
 @without_parameters
 def create_key(request: HttpRequest) -> HttpResponse:
     """Keep the `key` of the answer: it cannot be shown again."""
-    body = parse(check_json(read_body(request, BODY_LIMIT_BYTES, "fixed")), schemas.KeyBody)
+    body = read_as(request, schemas.KeyBody, BODY_LIMIT_BYTES, "fixed")
     made = accounts.create_key(
         body.name, body.role, namespaces=body.namespaces, expires_at=body.expires_at, actor=actor_of(request)
     )

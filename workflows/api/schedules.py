@@ -10,7 +10,7 @@ from pydantic import Field
 
 from workflows.api import schemas
 from workflows.api.access import OPERATOR, VIEWER, actor_of
-from workflows.api.bodies import answer, check_json, parse, read_body
+from workflows.api.bodies import answer, read_as
 from workflows.api.schemas import answers, body_of, without_parameters
 from workflows.api.starts import idempotency_key
 from workflows.runtime import schedules
@@ -151,14 +151,13 @@ def trigger(request: HttpRequest, schedule_id: str) -> HttpResponse:
 @without_parameters
 def backfill(request: HttpRequest, schedule_id: str) -> HttpResponse:
     """Starts an instance for each due time of the window that nothing was started for."""
-    body = parse(check_json(read_body(request, BODY_LIMIT_BYTES, "fixed")), BackfillBody)
+    body = read_as(request, BackfillBody, BODY_LIMIT_BYTES, "fixed")
     done = schedules.backfill(_key(schedule_id), body.start, body.end, actor=actor_of(request), reason=body.reason)
     return answer(done.to_json(), status=202)
 
 
 def _reason(request: HttpRequest) -> str:
-    text = read_body(request, BODY_LIMIT_BYTES, "fixed")
-    return parse(check_json(text or b"{}"), schemas.ReasonBody).reason
+    return read_as(request, schemas.ReasonBody, BODY_LIMIT_BYTES, "fixed", may_be_empty=True).reason
 
 
 def _key(text: str) -> int:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from django.http import HttpRequest, HttpResponse
 from ninja import Query, Router
@@ -10,7 +10,7 @@ from pydantic import Field
 
 from workflows.api import schemas
 from workflows.api.access import ADMIN, VIEWER, actor_of
-from workflows.api.bodies import answer, check_json, parse, read_body
+from workflows.api.bodies import answer, read_as
 from workflows.api.schemas import answers, body_of, without_parameters
 from workflows.runtime import sinks
 from workflows.runtime.sinks import SinkRequest
@@ -100,7 +100,7 @@ def list_sinks(request: HttpRequest) -> HttpResponse:
 @without_parameters
 def add_sink(request: HttpRequest) -> HttpResponse:
     """It gets what is told from now on, within a second."""
-    body = _body(request, SinkBody)
+    body = read_as(request, SinkBody, BODY_LIMIT_BYTES, "fixed")
     view = sinks.add_sink(_request(body, body.name), actor=actor_of(request), reason=body.reason)
     return answer(view.to_json(), status=201, headers={"Location": f"/api/v1/sinks/{body.name}"})
 
@@ -122,7 +122,7 @@ def get_sink(request: HttpRequest, sink_name: str) -> HttpResponse:
 @without_parameters
 def change_sink(request: HttpRequest, sink_name: str) -> HttpResponse:
     """It is then what the body says. What waits for it stays, and is tried at once: so a wrong URL is mended."""
-    body = _body(request, SinkSettings)
+    body = read_as(request, SinkSettings, BODY_LIMIT_BYTES, "fixed")
     view = sinks.change_sink(_request(body, sink_name), actor=actor_of(request), reason=body.reason)
     return answer(view.to_json())
 
@@ -132,10 +132,6 @@ def remove_sink(request: HttpRequest, sink_name: str, params: Query[RemoveParams
     """Refused while events wait for it, unless `discard` says that they may be thrown away."""
     count = sinks.remove_sink(sink_name, actor=actor_of(request), discard=params.discard)
     return answer({"discarded": count})
-
-
-def _body(request: HttpRequest, schema: Any) -> Any:
-    return parse(check_json(read_body(request, BODY_LIMIT_BYTES, "fixed")), schema)
 
 
 def _request(body: SinkSettings, name: str) -> SinkRequest:

@@ -6,7 +6,7 @@ from ninja import Query, Router
 
 from workflows.api import schemas
 from workflows.api.access import OPERATOR, actor_of
-from workflows.api.bodies import check_json, parse, read_body
+from workflows.api.bodies import check_json, read_as, read_body
 from workflows.api.instances import ENVELOPE_BYTES, show
 from workflows.api.instances import router as instances_router
 from workflows.api.schemas import answers, body_of
@@ -59,7 +59,7 @@ def run_version(
 def start(request: HttpRequest, params: Query[schemas.StartParams]) -> HttpResponse:
     """A chosen `id` is its own idempotency key."""
     limit_bytes = settings.LEMLINE.limits.input + ENVELOPE_BYTES
-    body = parse(check_json(read_body(request, limit_bytes, "lemline.limits.input")), schemas.StartBody)
+    body = read_as(request, schemas.StartBody, limit_bytes, "lemline.limits.input")
     wanted = StartRequest(
         namespace=body.workflow.namespace,
         name=body.workflow.name,

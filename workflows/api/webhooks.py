@@ -8,7 +8,7 @@ from ninja import Query, Router
 
 from workflows.api import problems, schemas
 from workflows.api.access import EDITOR, OPERATOR, VIEWER, Caller, actor_of
-from workflows.api.bodies import answer, check_json, no_content, parse, read_body
+from workflows.api.bodies import answer, check_json, no_content, read_as, read_body
 from workflows.api.schemas import answers, body_of, without_parameters
 from workflows.api.webhook_bodies import WebhookBody
 from workflows.runtime import webhooks
@@ -64,9 +64,7 @@ def list_webhooks(request: HttpRequest, params: Query[schemas.PageParams]) -> Ht
 )
 def create_webhook(request: HttpRequest, params: Query[schemas.ForceParams]) -> HttpResponse:
     """`200` when this very one exists. With `force`, one of this name that says something else is replaced."""
-    body = parse(
-        check_json(read_body(request, settings.LEMLINE.limits.definition, "lemline.limits.definition")), WebhookBody
-    )
+    body = read_as(request, WebhookBody, settings.LEMLINE.limits.definition, "lemline.limits.definition")
     made, changed = webhooks.create_webhook(body.to_request(), actor=actor_of(request), force=params.force)
     return answer(made.to_json(), status=201 if changed else 200, headers={"Location": f"/api/v1/webhooks/{made.name}"})
 
