@@ -18,7 +18,7 @@ from workflows.admin_pages import schedules as _schedules  # noqa: F401  (regist
 from workflows.admin_pages import sinks as _sinks  # noqa: F401  (likewise)
 from workflows.admin_pages import webhooks as _webhooks  # noqa: F401  (registers on import)
 from workflows.dsl.jsontext import decode
-from workflows.readonly import ReadOnlyAdmin, identity, moment, namespaces_of, shown
+from workflows.readonly import ReadOnlyAdmin, may, moment, namespaces_of, shown
 from workflows.runtime import accounts, dead_letters, operations
 from workflows.runtime.operations import Actor, InstanceView
 from workflows.runtime.records import unpack
@@ -155,11 +155,6 @@ class InstanceAdmin(ReadOnlyAdmin):
             if self.has_steer_permission(request):
                 extra["verbs"] = [verb for verb, statuses in _VERBS.items() if row.status in statuses]
         return super().change_view(request, object_id, form_url, extra)
-
-    def has_steer_permission(self, request: HttpRequest) -> bool:
-        """Who may suspend, resume, cancel and retry."""
-        found = identity(request)
-        return found is not None and found.may("operator")
 
     @admin.action(description="Suspend", permissions=["steer"])
     def suspend(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
@@ -350,8 +345,7 @@ class ApiKeyAdmin(ReadOnlyAdmin):
 
     def has_manage_permission(self, request: HttpRequest) -> bool:
         """Who may revoke keys."""
-        found = identity(request)
-        return found is not None and found.may("admin")
+        return may(request, "admin")
 
     @admin.action(description="Revoke", permissions=["manage"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:

@@ -60,6 +60,10 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in t
             return False
         return self.namespace_path is not None or namespaces_of(request) is None
 
+    def has_steer_permission(self, request: HttpRequest) -> bool:
+        """Who may use actions that change the course of what runs."""
+        return may(request, "operator")
+
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """Leave out foreign namespaces."""
         rows = super().get_queryset(request)
@@ -75,6 +79,12 @@ def identity(request: HttpRequest) -> Identity | None:
         request._lemline_identity = identity_of(request.user)  # type: ignore[attr-defined]  # a memo of ours
     found: Identity | None = request._lemline_identity  # type: ignore[attr-defined]  # a memo of ours
     return found
+
+
+def may(request: HttpRequest, role: str) -> bool:
+    """Return whether who is logged in has this role, or one that includes it."""
+    found = identity(request)
+    return found is not None and found.may(role)
 
 
 def namespaces_of(request: HttpRequest) -> frozenset[str] | None:

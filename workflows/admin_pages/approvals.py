@@ -9,7 +9,7 @@ from django.template.response import TemplateResponse
 
 from workflows import models
 from workflows.dsl.jsontext import encode
-from workflows.readonly import ReadOnlyAdmin, identity, shown
+from workflows.readonly import ReadOnlyAdmin, may, shown
 from workflows.runtime import approvals
 from workflows.runtime.errors import LemlineError
 from workflows.runtime.questions import Question
@@ -50,12 +50,12 @@ class ApprovalAdmin(ReadOnlyAdmin):
             "opts": self.opts,
             "rows": [(question, _data(question)) for question in page.items],
             "next": page.next,
-            "may_answer": _may_answer(request),
+            "may_answer": may(request, "operator"),
         }
         return TemplateResponse(request, "admin/workflows/approvals.html", context)
 
     def _answer(self, request: HttpRequest) -> HttpResponse:
-        if not _may_answer(request):
+        if not may(request, "operator"):
             raise PermissionDenied
         comment = request.POST.get("comment", "").strip()
         decision, approval_id = request.POST.get("decision", ""), request.POST.get("approval", "")
@@ -67,11 +67,6 @@ class ApprovalAdmin(ReadOnlyAdmin):
         except LemlineError as error:
             self.message_user(request, f"{error}.", messages.ERROR)
         return HttpResponseRedirect(request.path)
-
-
-def _may_answer(request: HttpRequest) -> bool:
-    found = identity(request)
-    return found is not None and found.may("operator")
 
 
 def _data(question: Question) -> str:

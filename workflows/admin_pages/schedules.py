@@ -13,7 +13,7 @@ from django_celery_beat.admin import PeriodicTaskAdmin
 from django_celery_beat.models import PeriodicTask
 
 from workflows import models
-from workflows.readonly import ReadOnlyAdmin, identity, moment
+from workflows.readonly import ReadOnlyAdmin, moment
 from workflows.runtime import schedules
 from workflows.runtime.audit import Actor
 from workflows.runtime.errors import InvalidRequestError
@@ -40,11 +40,6 @@ class ScheduleAdmin(ReadOnlyAdmin):
         "fires", "missed_at", "last_instances", "created_at",
     )  # fmt: skip
     readonly_fields = ("workflow_line", "status", "next_start", "last_start", "last_instances")
-
-    def has_steer_permission(self, request: HttpRequest) -> bool:
-        """Who may pause, resume and trigger."""
-        found = identity(request)
-        return found is not None and found.may("operator")
 
     @admin.action(description="Pause", permissions=["steer"])
     def pause(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:

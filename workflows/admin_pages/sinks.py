@@ -10,7 +10,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from workflows import models
-from workflows.readonly import ReadOnlyAdmin, identity, moment, shown
+from workflows.readonly import ReadOnlyAdmin, moment, shown
 from workflows.runtime import lost_events, sinks
 from workflows.steering import steer_rows
 
@@ -77,11 +77,6 @@ class LostEventAdmin(ReadOnlyAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """Those that were given up."""
         return super().get_queryset(request).filter(given_up_at__isnull=False)
-
-    def has_steer_permission(self, request: HttpRequest) -> bool:
-        """Who may have them sent again."""
-        found = identity(request)
-        return found is not None and found.may("operator")
 
     @admin.action(description="Redeliver", permissions=["steer"])
     def redeliver(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:

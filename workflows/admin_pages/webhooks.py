@@ -7,7 +7,7 @@ from django.utils.safestring import SafeString
 
 from workflows import models
 from workflows.dsl.jsontext import encode
-from workflows.readonly import ReadOnlyAdmin, identity, moment, shown
+from workflows.readonly import ReadOnlyAdmin, may, moment, shown
 from workflows.runtime import webhooks
 from workflows.steering import steer_rows
 
@@ -27,8 +27,7 @@ class WebhookAdmin(ReadOnlyAdmin):
 
     def has_close_permission(self, request: HttpRequest) -> bool:
         """Who may delete some."""
-        found = identity(request)
-        return found is not None and found.may("editor")
+        return may(request, "editor")
 
     @admin.action(description="Delete", permissions=["close"])
     def close(self, request: HttpRequest, queryset: QuerySet[models.Webhook]) -> HttpResponse | None:
