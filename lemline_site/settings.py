@@ -2,12 +2,16 @@
 
 import socket
 from datetime import timedelta
+from importlib.metadata import distribution
 from pathlib import Path
 
 from lemline_site import addresses, logs, secret_key
 from lemline_site.config import load
 
 BASE_DIR = Path(__file__).resolve().parent.parent
+
+API_PAGES = Path(str(distribution("django-ninja").locate_file("ninja")))
+"""The API's page of documentation and its scripts. Not as an app: it would be imported by processes without an API."""
 
 LEMLINE_SOURCES = load()
 LEMLINE = LEMLINE_SOURCES.config
@@ -22,15 +26,14 @@ SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 
 INSTALLED_APPS = [
-    "django.contrib.admin",
+    # The pages are looked for where they are mounted (`urls.py`): no worker serves them.
+    "django.contrib.admin.apps.SimpleAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "django_celery_beat",
-    # Its pages of documentation come with their scripts, so that nothing is fetched from elsewhere.
-    "ninja",
     "workflows",
 ]
 
@@ -51,6 +54,7 @@ WSGI_APPLICATION = "lemline_site.wsgi.application"
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [API_PAGES / "templates"],
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
@@ -76,6 +80,7 @@ TIME_ZONE = "UTC"
 USE_TZ = True
 USE_I18N = False
 STATIC_URL = "static/"
+STATICFILES_DIRS = [API_PAGES / "static"]
 # Straight from the packages: nothing to collect before the first start.
 WHITENOISE_USE_FINDERS = True
 

@@ -8,6 +8,8 @@ from workflows.approve import approve
 handler404 = "workflows.api.problems.not_found"
 handler500 = "workflows.api.problems.failed"
 
+admin.autodiscover()
+
 urlpatterns = [
     path("admin/", admin.site.urls),
     path("approve/<str:token>", approve, name="approve"),

@@ -1,10 +1,12 @@
 """What holds at every path: methods, parameters, problems, health, the description of the API."""
 
+import contextlib
 import re
 from collections import defaultdict
 from typing import Any
 
 import pytest
+from django.test import Client
 
 from tests.doors import ECHO, Answer, Caller, register, start
 from workflows.dsl import jsontext
@@ -181,7 +183,11 @@ def test_the_documentation_is_served_from_here_alone(api: Caller) -> None:
     page = api.get("/docs").bytes.decode()
 
     assert re.findall(r"""(?:src|href)=["']((?:https?:)?//[^"']+)""", page) == []
-    assert "swagger" in page
+    scripts = re.findall(r"""(?:src|href)=["'](/static/[^"']+)""", page)
+    assert len(scripts) >= 3
+    for script in scripts:
+        with contextlib.closing(Client().get(script)) as answer:
+            assert answer.status_code == 200, script
 
 
 def test_the_description_resolves_and_names_what_each_route_may_answer(api: Caller) -> None:

@@ -26,6 +26,7 @@ from workflows.api import (
     webhooks,
 )
 from workflows.api.access import OPERATOR, refuse, viewers_only
+from workflows.api.page import Page
 from workflows.api.shortcut import shortcut
 
 View = Callable[..., HttpResponseBase]
@@ -36,6 +37,7 @@ def _build() -> NinjaAPI:
         title="Lemline",
         version="1",
         description="Register workflow definitions, start instances of them, watch and steer those.",
+        docs=Page(),
         docs_decorator=viewers_only,
         urls_namespace="api",
     )
